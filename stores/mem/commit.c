@@ -1,0 +1,328 @@
+/* Happy path: an earlier record with the request id answers; else every write is evaluated against
+ * its row, the new rows are stored beside the old ones, put in their places, the constraints are
+ * checked over the result, the record is appended, the old rows freed.
+ *
+ * Failures: until the rows are put in place nothing has changed; from there on nothing needs memory
+ * but the record's append, so putting the old rows back always works. validate_only is the happy
+ * path up to the check, then the way back.
+ *
+ * Constraints are checked by looking at every row of the tenant's table: this is the reference
+ * engine, not the fast one.
+ */
+#include "stores/mem/commit.h"
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "stores/commit_record.h"
+#include "stores/image.h"
+
+struct staged {
+    struct fh_row *before; /* as the request's schema sees it, in the arena */
+    struct fh_row *after;
+    struct fh_mem_row *old;   /* in its table; NULL: none */
+    struct fh_mem_row *fresh; /* to replace it; NULL: the row goes away */
+};
+
+static bool is_live(const struct fh_row *row)
+{
+    return row != NULL && row->deleted_at_us == 0;
+}
+
+static bool any_null(const struct fh_row *row, const uint16_t *columns, uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        if (row->values[columns[i]].is_null) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static bool same_columns(const struct fh_row *a, const struct fh_row *b, const uint16_t *columns,
+                         uint16_t count)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        if (!fh_value_equal(&a->values[columns[i]], &b->values[columns[i]])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Among live rows; a null is equal to nothing. */
+static enum fh_code check_unique_row(const struct fh_mem_tenant *tenant,
+                                     const struct fh_table *table, const struct fh_row *row)
+{
+    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+    for (uint16_t x = 0; x < table->index_count; x++) {
+        const struct fh_index *index = &table->indexes[x];
+        if (!index->unique || any_null(row, index->columns, index->column_count)) {
+            continue;
+        }
+        struct fh_key key;
+        fh_key_of_row(row, &key);
+        for (size_t i = 0; i < stored->count; i++) {
+            const struct fh_row *other = &stored->rows[i]->row;
+            struct fh_key other_key;
+            fh_key_of_row(other, &other_key);
+            if (is_live(other) && fh_key_compare(&key, &other_key) != 0 &&
+                same_columns(row, other, index->columns, index->column_count)) {
+                return FH_UNIQUE_VIOLATION;
+            }
+        }
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant, const struct fh_table *table)
+{
+    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+    for (size_t i = 0; stored != NULL && i < stored->count; i++) {
+        const struct fh_row *row = &stored->rows[i]->row;
+        enum fh_code code = is_live(row) ? check_unique_row(tenant, table, row) : FH_OK;
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return FH_OK;
+}
+
+/* A live row's references lead to live rows; with a null in it a reference leads nowhere, and may.
+ */
+static enum fh_code check_references(const struct fh_mem_tenant *tenant, const struct fh_row *row)
+{
+    for (uint16_t f = 0; f < row->table->foreign_key_count; f++) {
+        const struct fh_foreign_key *reference = &row->table->foreign_keys[f];
+        if (any_null(row, reference->columns, reference->column_count)) {
+            continue;
+        }
+        struct fh_key key = {.table = reference->target};
+        for (uint16_t i = 0; i < reference->column_count; i++) {
+            key.values[i] = row->values[reference->columns[i]];
+        }
+        const struct fh_mem_row *target =
+            fh_mem_table_get(fh_mem_table_at(tenant, reference->target->position), &key);
+        if (target == NULL || !is_live(&target->row)) {
+            return FH_REFERENCE_VIOLATION;
+        }
+    }
+    return FH_OK;
+}
+
+static bool references(const struct fh_row *row, const struct fh_foreign_key *reference,
+                       const struct fh_key *key)
+{
+    for (uint16_t i = 0; i < reference->column_count; i++) {
+        const struct fh_value *value = &row->values[reference->columns[i]];
+        if (value->is_null || !fh_value_equal(value, &key->values[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* No live row may be left that references a row which is gone. */
+static enum fh_code check_orphans(const struct fh_mem_tenant *tenant,
+                                  const struct fh_schema *schema, const struct fh_key *key)
+{
+    for (uint32_t t = 0; t < schema->table_count; t++) {
+        const struct fh_table *table = schema->tables[t];
+        const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+        for (uint16_t f = 0; f < table->foreign_key_count; f++) {
+            const struct fh_foreign_key *reference = &table->foreign_keys[f];
+            if (reference->target->position != key->table->position) {
+                continue;
+            }
+            for (size_t i = 0; stored != NULL && i < stored->count; i++) {
+                const struct fh_row *row = &stored->rows[i]->row;
+                if (is_live(row) && references(row, reference, key)) {
+                    return FH_REFERENCE_VIOLATION;
+                }
+            }
+        }
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_constraints(const struct fh_mem_tenant *tenant,
+                                      struct fh_request *request, const struct staged *staged)
+{
+    struct fh_op_commit *commit = &request->as.commit;
+    for (size_t i = 0; i < commit->count; i++) {
+        enum fh_code code = FH_OK;
+        if (is_live(staged[i].after)) {
+            code = check_unique_row(tenant, staged[i].after->table, staged[i].after);
+            if (code == FH_OK) {
+                code = check_references(tenant, staged[i].after);
+            }
+        } else if (is_live(staged[i].before)) {
+            code = check_orphans(tenant, request->scope.schema, &commit->writes[i].key);
+        }
+        if (code != FH_OK) {
+            commit->failed_write = i;
+            return fh_error_set(&request->error, code, "%s", fh_code_text(code));
+        }
+    }
+    return FH_OK;
+}
+
+/* Every write against its row; the new rows stored and room made for them. */
+static enum fh_code stage(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                          struct fh_request *request, int64_t now_us, struct staged *staged)
+{
+    struct fh_op_commit *commit = &request->as.commit;
+    for (size_t i = 0; i < commit->count; i++) {
+        const struct fh_write *write = &commit->writes[i];
+        const struct fh_table *table = write->key.table;
+        struct staged *s = &staged[i];
+        /* For all of them, as the other writes may go to the same table. */
+        enum fh_code code = fh_mem_table_reserve(tenant, table->position, commit->count);
+        if (code != FH_OK) {
+            return code;
+        }
+        s->old = fh_mem_table_get(fh_mem_table_at(tenant, table->position), &write->key);
+        if (s->old != NULL) {
+            s->before = fh_mem_row_read(s->old, table, request->arena);
+            if (s->before == NULL) {
+                return FH_NOMEM;
+            }
+        }
+        code = fh_write_evaluate(write, s->before, &request->scope.tenant, now_us, request->arena,
+                                 &s->after, &request->error);
+        if (code != FH_OK) {
+            commit->failed_write = i;
+            return code;
+        }
+        if (s->after != NULL) {
+            code = fh_mem_row_store(data, s->after, &s->fresh);
+            if (code != FH_OK) {
+                return code;
+            }
+        }
+        commit->rows[i] = s->after;
+    }
+    return FH_OK;
+}
+
+static enum fh_code append_record(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                                  struct fh_request *request, int64_t now_us,
+                                  const struct staged *staged)
+{
+    const struct fh_op_commit *commit = &request->as.commit;
+    struct fh_commit_record header = {.tenant = tenant->id,
+                                      .epoch = request->scope.epoch,
+                                      .seq = tenant->seq_last + 1,
+                                      .request_id = commit->request_id,
+                                      .actor = commit->actor,
+                                      .address = commit->address,
+                                      .at_us = now_us,
+                                      .txid = data->txid_last + 1,
+                                      .schema_version = request->scope.schema->version};
+    struct fh_buf changes;
+    struct fh_buf images;
+    struct fh_mem_record *record = NULL;
+    fh_buf_init(&changes, FH_MEM_BYTES_MAX);
+    fh_buf_init(&images, FH_MEM_BYTES_MAX);
+    fh_changes_encode(commit->writes, commit->count, &changes);
+    fh_images_begin(&images);
+    for (size_t i = 0; i < commit->count; i++) {
+        fh_images_add(&images, staged[i].before, staged[i].after);
+    }
+    enum fh_code code = fh_buf_code(&changes);
+    if (code == FH_OK) {
+        code = fh_buf_code(&images);
+    }
+    if (code == FH_OK) {
+        code = fh_mem_record_create(data, &header, commit->request_hash, fh_buf_str(&changes),
+                                    fh_buf_str(&images), &record);
+    }
+    if (code == FH_OK) {
+        code = fh_mem_record_append(tenant, record);
+        if (code != FH_OK) {
+            fh_mem_record_free(data, record);
+        }
+    }
+    if (code == FH_OK) {
+        tenant->seq_last++;
+        data->txid_last++;
+    }
+    fh_buf_close(&images);
+    fh_buf_close(&changes);
+    return code;
+}
+
+static void put_in_place(struct fh_mem_tenant *tenant, const struct fh_op_commit *commit,
+                         const struct staged *staged, bool forward)
+{
+    for (size_t i = 0; i < commit->count; i++) {
+        const struct fh_key *key = &commit->writes[i].key;
+        struct fh_mem_table *table = fh_mem_table_at(tenant, key->table->position);
+        fh_mem_table_set(table, key, forward ? staged[i].fresh : staged[i].old);
+    }
+}
+
+static enum fh_code replay(const struct fh_mem_record *record, struct fh_request *request)
+{
+    struct fh_commit_record header = record->header;
+    enum fh_code code = fh_commit_record_decode(&header, record->changes, record->images,
+                                                request->scope.schema, request->arena);
+    if (code != FH_OK) {
+        return code;
+    }
+    code = fh_commit_replay(&request->as.commit, record->request_hash, &header, request->arena);
+    for (size_t i = 0; code == FH_OK && i < request->as.commit.count; i++) {
+        struct fh_row **row = &request->as.commit.rows[i];
+        /* Decoded rows borrow from the record, which an erasure may free. */
+        if (*row != NULL && (*row = fh_row_copy(*row, request->arena)) == NULL) {
+            code = FH_NOMEM;
+        }
+    }
+    return code;
+}
+
+enum fh_code fh_mem_commit(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                           struct fh_request *request, int64_t now_us)
+{
+    struct fh_op_commit *commit = &request->as.commit;
+    if (commit->request_id.len > 0) {
+        const struct fh_mem_record *earlier =
+            fh_map_get(&tenant->by_request_id, commit->request_id);
+        if (earlier != NULL) {
+            return replay(earlier, request);
+        }
+    }
+    commit->rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
+    struct staged *staged = fh_calloc(commit->count, sizeof(*staged));
+    enum fh_code code = FH_NOMEM;
+    if (commit->rows == NULL || staged == NULL) {
+        goto out;
+    }
+    code = stage(data, tenant, request, now_us, staged);
+    if (code != FH_OK) {
+        goto free_fresh;
+    }
+    put_in_place(tenant, commit, staged, true);
+    code = check_constraints(tenant, request, staged);
+    if (code == FH_OK && !commit->validate_only) {
+        code = append_record(data, tenant, request, now_us, staged);
+    }
+    if (code != FH_OK || commit->validate_only) {
+        put_in_place(tenant, commit, staged, false);
+        goto free_fresh;
+    }
+    for (size_t i = 0; i < commit->count; i++) {
+        fh_mem_row_free(data, staged[i].old);
+    }
+    commit->seq = tenant->seq_last;
+    commit->at_us = now_us;
+    goto out;
+
+free_fresh:
+    for (size_t i = 0; i < commit->count; i++) {
+        fh_mem_row_free(data, staged[i].fresh);
+    }
+    commit->at_us = now_us;
+out:
+    fh_free(staged);
+    return code;
+}

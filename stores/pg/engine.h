@@ -1,0 +1,67 @@
+/* The engine's store: lanes of connections, the catalogue of statements, the operations under way.
+ *
+ * Loop thread only. Everything is driven from two places: connections' socket events, and the
+ * dispatcher, which runs before the loop polls whenever something was submitted or freed (so
+ * completion never happens inside submit).
+ */
+#ifndef FH_STORES_PG_ENGINE_H
+#define FH_STORES_PG_ENGINE_H
+
+#include <uv.h>
+
+#include "stores/pg/conninfo.h"
+#include "stores/pg/op.h"
+#include "stores/pg/pool.h"
+#include "stores/pg/statements.h"
+#include "stores/store.h"
+
+struct fh_pg_store {
+    struct fh_store store; /* first */
+    struct fh_pg_conninfo serving;
+    struct fh_pg_conninfo owner;
+    bool has_owner;
+    bool may_bypass;   /* tests: layer two is taken away by a role the policies do not bind */
+    bool general_only; /* tests: single writes take the general path too */
+    struct fh_pg_lane lanes[FH_PG_LANE_COUNT];
+    struct fh_pg_statements statements;
+    struct fh_pg_params params; /* scratch of one statement */
+    struct fh_buf scratch;      /* scratch of a value in it */
+
+    struct fh_list active; /* all ops, oldest first */
+    size_t active_count;
+    size_t queue_max;
+    int64_t deadline_next_us; /* no op's deadline is earlier */
+
+    uv_timer_t tick;
+    uv_idle_t idle; /* keeps the loop from sleeping while the dispatcher is wanted */
+    uv_prepare_t dispatcher;
+    unsigned handles; /* open: ours and the connections' */
+    bool ticking;
+
+    uint32_t contexts; /* sent so far: for wrong_context_every */
+    fh_store_closed_cb *closed_cb;
+    void *closed_arg;
+    bool torn_down; /* handles are closing */
+};
+
+/* The dispatcher runs soon. */
+void fh_pg_store_kick(struct fh_pg_store *pg);
+/* A handle of the store's closed; the last one frees it. */
+void fh_pg_store_handle_closed(struct fh_pg_store *pg);
+
+extern const struct fh_pg_op_kind fh_pg_get_kind;
+extern const struct fh_pg_op_kind fh_pg_list_kind;
+extern const struct fh_pg_op_kind fh_pg_events_kind;
+extern const struct fh_pg_op_kind fh_pg_commit_kind;
+extern const struct fh_pg_op_kind fh_pg_fast_kind;
+extern const struct fh_pg_op_kind fh_pg_home_create_kind;
+extern const struct fh_pg_op_kind fh_pg_home_erase_kind;
+extern const struct fh_pg_op_kind fh_pg_fence_read_kind;
+extern const struct fh_pg_op_kind fh_pg_fence_set_kind;
+extern const struct fh_pg_op_kind fh_pg_schema_kind;
+extern const struct fh_pg_op_kind fh_pg_check_kind;
+
+/* Whether the commit is one write that commit_fast.c can do in one round trip. */
+bool fh_pg_fast_suits(const struct fh_pg_store *pg, const struct fh_request *request);
+
+#endif

@@ -1,0 +1,85 @@
+/* The common part of operations: how they end, and how their statements are found and sent. */
+#include "stores/pg/op.h"
+
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "stores/pg/engine.h"
+
+void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
+{
+    struct fh_pg_store *pg = op->store;
+    struct fh_request *request = op->request;
+    FH_ASSERT(op->conn == NULL && pg->active_count > 0);
+    fh_list_remove(&op->active);
+    pg->active_count--;
+    if (pg->store.closing && pg->active_count == 0) {
+        fh_pg_store_kick(pg);
+    }
+    if (code != FH_OK && request->error.code == FH_OK) {
+        (void)fh_error_set(&request->error, code, "%s", fh_code_text(code));
+    }
+    request->error.code = code;
+    fh_request_complete(request, code);
+}
+
+struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op)
+{
+    fh_pg_params_clear(&op->store->params);
+    return &op->store->params;
+}
+
+enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
+                           enum fh_pg_statement_kind kind, uint32_t flags,
+                           const struct fh_table *table, uint64_t extra)
+{
+    struct fh_pg_statement_key key;
+    struct fh_pg_statement *statement = NULL;
+    memset(&key, 0, sizeof(key));
+    key.kind = (uint32_t)kind;
+    key.flags = flags;
+    key.table = table;
+    key.extra = extra;
+    if (kind > FH_PG_CONTEXT_EXCLUSIVE) {
+        memcpy(key.home, op->request->scope.home.name,
+               strnlen(op->request->scope.home.name, sizeof(key.home) - 1));
+    }
+    enum fh_code code = fh_pg_statement_get(&op->store->statements, &key, &statement);
+    if (code != FH_OK) {
+        return code;
+    }
+    return fh_pg_conn_send(conn, statement, &op->store->params);
+}
+
+struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op)
+{
+#ifdef FREEHOLD_FAULTS
+    const struct fh_isolation_faults *faults = op->store->store.faults;
+    if (faults != NULL && faults->wrong_context_every > 0 &&
+        ++op->store->contexts % faults->wrong_context_every == 0) {
+        return faults->wrong_tenant;
+    }
+#endif
+    return op->request->scope.tenant;
+}
+
+uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op)
+{
+#ifdef FREEHOLD_FAULTS
+    const struct fh_isolation_faults *faults = op->store->store.faults;
+    if (faults != NULL && faults->skip_predicate) {
+        return FH_PG_NO_PREDICATE;
+    }
+#else
+    (void)op;
+#endif
+    return 0;
+}
+
+enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    struct fh_uuid tenant = fh_pg_op_context_tenant(op);
+    fh_pg_add_uuid_text(fh_pg_op_params(op), &tenant);
+    return fh_pg_op_send(op, conn, FH_PG_CONTEXT_READ, 0, NULL, 0);
+}

@@ -1,0 +1,85 @@
+/* One request under way in the engine: what carries it from submit to completion.
+ *
+ * Lives in its request's arena. Is on exactly one list by `node`: its lane's queue, or none while a
+ * connection carries it (then the connection's group points at it). A kind is a small state machine
+ * of groups: send() sends the statements of the current step, result() takes each result, synced()
+ * says whether another step follows.
+ */
+#ifndef FH_STORES_PG_OP_H
+#define FH_STORES_PG_OP_H
+
+#include <libpq-fe.h>
+#include <stdbool.h>
+
+#include "base/list.h"
+#include "stores/pg/errors.h"
+#include "stores/pg/params.h"
+#include "stores/pg/statements.h"
+#include "stores/store.h"
+
+struct fh_pg_conn;
+struct fh_pg_op;
+struct fh_pg_store;
+
+enum fh_pg_lane_kind {
+    FH_PG_LANE_FAST, /* multiplexed: one group an op, nothing that waits */
+    FH_PG_LANE_SLOW, /* one op at a time, transactions of several steps */
+    FH_PG_LANE_OWNER,
+    FH_PG_LANE_COUNT
+};
+
+enum fh_pg_next { FH_PG_DONE, FH_PG_MORE };
+
+struct fh_pg_op_kind {
+    bool shares; /* one step, no transaction of its own: may share a Sync with others of its kind */
+    /* Sends the statements of op->step with fh_pg_send(); the Sync is the connection's. On failure
+     * the group is ended and ignored, and the op completes with the code. */
+    enum fh_code (*send)(struct fh_pg_op *op, struct fh_pg_conn *conn);
+    /* Result `index` of the step, a good one; its rows are gone afterwards. A failure fails the op
+     * at the group's end. */
+    enum fh_code (*result)(struct fh_pg_op *op, unsigned index, const PGresult *result);
+    /* May refine op->failure.code after a statement failed; may be NULL. */
+    void (*failed)(struct fh_pg_op *op, unsigned index);
+    /* All went well: DONE (completes with op->code) or MORE (next step; op->step was advanced). May
+     * be NULL: DONE. */
+    enum fh_pg_next (*synced)(struct fh_pg_op *op);
+    /* Forgets what earlier attempts left; may be NULL. */
+    void (*reset)(struct fh_pg_op *op);
+};
+
+struct fh_pg_op {
+    struct fh_pg_store *store;
+    struct fh_request *request;
+    const struct fh_pg_op_kind *kind;
+    void *state; /* the kind's own, in the request's arena */
+    struct fh_list node;
+    struct fh_list active; /* on the store's list, from submit to completion */
+    struct fh_pg_conn *conn;
+    enum fh_pg_lane_kind lane;
+    unsigned step;
+    bool commits; /* the step under way may commit a write: lost now, its outcome is unknown */
+    bool retry_elsewhere; /* not refused for good: run once more, on the lane set */
+    bool cancelled;
+    bool alone; /* shares its Sync with nobody: a group it was in failed */
+    unsigned attempts;
+    enum fh_code code;
+    struct fh_pg_failure failure; /* of the step's first failed statement */
+};
+
+/* Ends the request. The op's memory is the caller's again afterwards. */
+void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code);
+
+/* Parameters: the store's scratch, cleared; for one statement at a time. */
+struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op);
+/* Sends one statement with the scratch parameters. `table` NULL for those without. */
+FH_MUST_CHECK enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
+                                         enum fh_pg_statement_kind kind, uint32_t flags,
+                                         const struct fh_table *table, uint64_t extra);
+/* The tenant for a context statement: the scope's, but for deliberate faults. */
+struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op);
+/* FH_PG_NO_PREDICATE when tests took layer one away. */
+uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op);
+/* Sends FH_PG_CONTEXT_READ. */
+FH_MUST_CHECK enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn);
+
+#endif

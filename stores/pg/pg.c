@@ -1,0 +1,331 @@
+/* Happy path: submit queues an op on its lane, the dispatcher sends it before the loop polls, its
+ * last result completes it.
+ *
+ * Failures: a full queue refuses (FH_FULL); a passed deadline ends the op, whatever its connection
+ * still brings (an unanswered commit that way is FH_OUTCOME_UNKNOWN). Close waits for the ops, then
+ * for every handle's close callback.
+ */
+#include "stores/pg/pg.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "stores/pg/engine.h"
+
+#define TICK_MS 10
+#define CONNECTIONS_DEFAULT 4
+#define QUEUE_DEFAULT 4096
+
+static struct fh_pg_store *pg_of(struct fh_store *store)
+{
+    return FH_CONTAINER_OF(store, struct fh_pg_store, store);
+}
+
+static void idle_cb(uv_idle_t *handle)
+{
+    (void)handle; /* being active is its work: the loop does not sleep */
+}
+
+static void handle_closed_cb(uv_handle_t *handle)
+{
+    fh_pg_store_handle_closed(handle->data);
+}
+
+/* Everything has completed: connections and handles go. */
+static void tear_down(struct fh_pg_store *pg)
+{
+    pg->torn_down = true;
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        for (unsigned k = 0; k < pg->lanes[i].count; k++) {
+            fh_pg_conn_close(&pg->lanes[i].conns[k]);
+            fh_pg_conn_free(&pg->lanes[i].conns[k]);
+        }
+    }
+    uv_close((uv_handle_t *)&pg->tick, handle_closed_cb);
+    uv_close((uv_handle_t *)&pg->idle, handle_closed_cb);
+    uv_close((uv_handle_t *)&pg->dispatcher, handle_closed_cb);
+}
+
+void fh_pg_store_handle_closed(struct fh_pg_store *pg)
+{
+    FH_ASSERT(pg->handles > 0);
+    pg->handles--;
+    if (pg->handles > 0 || !pg->torn_down) {
+        return;
+    }
+    fh_store_closed_cb *closed_cb = pg->closed_cb;
+    void *arg = pg->closed_arg;
+    fh_pg_statements_close(&pg->statements);
+    fh_pg_params_close(&pg->params);
+    fh_buf_close(&pg->scratch);
+    fh_pg_conninfo_close(&pg->serving);
+    fh_pg_conninfo_close(&pg->owner);
+    fh_free(pg);
+    closed_cb(arg);
+}
+
+static void expire(struct fh_pg_op *op, enum fh_code code)
+{
+    if (op->conn != NULL) {
+        fh_pg_conn_forget_op(op->conn, op);
+        op->conn = NULL;
+        code = op->commits ? FH_OUTCOME_UNKNOWN : code;
+    } else {
+        struct fh_pg_lane *lane = &op->store->lanes[op->lane];
+        fh_list_remove(&op->node);
+        lane->queued--;
+    }
+    fh_pg_op_finish(op, code);
+}
+
+/* Ends ops whose deadline passed or whose caller went away. */
+static void sweep(struct fh_pg_store *pg)
+{
+    int64_t now = fh_clock_monotonic_us(pg->store.env->clock);
+    if (now < pg->deadline_next_us) {
+        return;
+    }
+    int64_t next = INT64_MAX;
+    struct fh_list *node = pg->active.next;
+    pg->deadline_next_us = INT64_MAX; /* callbacks below may submit or cancel, and lower it */
+    while (node != &pg->active) {
+        struct fh_pg_op *op = FH_CONTAINER_OF(node, struct fh_pg_op, active);
+        node = node->next; /* stays valid: no op ends inside another's callback */
+        if (op->request->deadline_us <= now) {
+            expire(op, FH_DEADLINE);
+        } else if (op->cancelled && !(op->conn != NULL && op->commits)) {
+            expire(op, FH_CANCELLED);
+        } else if (op->request->deadline_us < next) {
+            next = op->request->deadline_us;
+        }
+    }
+    if (next < pg->deadline_next_us) {
+        pg->deadline_next_us = next;
+    }
+}
+
+static bool is_opening(const struct fh_pg_store *pg)
+{
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        if (!fh_pg_lane_is_idle(&pg->lanes[i])) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void tick_cb(uv_timer_t *timer)
+{
+    struct fh_pg_store *pg = timer->data;
+    sweep(pg);
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        fh_pg_lane_tick(&pg->lanes[i], uv_now(pg->store.env->loop));
+    }
+    if (pg->active_count == 0 && !is_opening(pg)) {
+        (void)uv_timer_stop(&pg->tick);
+        pg->ticking = false;
+    }
+}
+
+static void dispatch_cb(uv_prepare_t *handle)
+{
+    struct fh_pg_store *pg = handle->data;
+    (void)uv_prepare_stop(&pg->dispatcher);
+    (void)uv_idle_stop(&pg->idle);
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        fh_pg_lane_dispatch(&pg->lanes[i]);
+    }
+    if (pg->store.closing && pg->active_count == 0 && !pg->torn_down) {
+        tear_down(pg);
+    } else if (!pg->ticking && (pg->active_count > 0 || is_opening(pg))) {
+        pg->ticking = uv_timer_start(&pg->tick, tick_cb, TICK_MS, TICK_MS) == 0;
+    }
+}
+
+void fh_pg_store_kick(struct fh_pg_store *pg)
+{
+    if (!pg->torn_down) {
+        (void)uv_idle_start(&pg->idle, idle_cb);
+        (void)uv_prepare_start(&pg->dispatcher, dispatch_cb);
+    }
+}
+
+static enum fh_code parse_config(struct fh_pg_store *pg, const struct fh_store_config *config,
+                                 struct fh_error *error)
+{
+    enum fh_code code = fh_pg_conninfo_parse(config->location, "location", &pg->serving, error);
+    if (code == FH_OK && config->owner_location != NULL) {
+        code = fh_pg_conninfo_parse(config->owner_location, "owner_location", &pg->owner, error);
+        pg->has_owner = code == FH_OK;
+    }
+    if (code == FH_OK && config->connections_max > FH_PG_FAST_MAX) {
+        code = fh_error_set(error, FH_INVALID, "connections_max is at most %d", FH_PG_FAST_MAX);
+    }
+#ifdef FREEHOLD_FAULTS
+    pg->may_bypass = config->faults != NULL && config->faults->skip_enforcement;
+    const char *general = getenv("FREEHOLD_PG_GENERAL_ONLY");
+    pg->general_only = general != NULL && general[0] == '1';
+#endif
+    return code;
+}
+
+static void init_lanes(struct fh_pg_store *pg, const struct fh_store_config *config)
+{
+    unsigned fast = config->connections_max > 0 ? config->connections_max : CONNECTIONS_DEFAULT;
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_FAST], pg, FH_PG_LANE_FAST, &pg->serving, fast, 0);
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_SLOW], pg, FH_PG_LANE_SLOW, &pg->serving, FH_PG_SLOW_MAX,
+                    fast);
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_OWNER], pg, FH_PG_LANE_OWNER, &pg->owner,
+                    pg->has_owner ? 1 : 0, fast + FH_PG_SLOW_MAX);
+}
+
+static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_config *config,
+                            struct fh_store **out, struct fh_error *error)
+{
+    struct fh_pg_store *pg = fh_calloc(1, sizeof(*pg));
+    if (pg == NULL) {
+        return fh_error_set(error, FH_NOMEM, "out of memory");
+    }
+    enum fh_code code = parse_config(pg, config, error);
+    if (code != FH_OK) {
+        fh_pg_conninfo_close(&pg->serving);
+        fh_pg_conninfo_close(&pg->owner);
+        fh_free(pg);
+        return code;
+    }
+    fh_store_init(&pg->store, &fh_store_pg_ops, env, config);
+    pg->queue_max = config->queue_max > 0 ? config->queue_max : QUEUE_DEFAULT;
+    fh_list_init(&pg->active);
+    pg->deadline_next_us = INT64_MAX;
+    fh_pg_statements_init(&pg->statements);
+    fh_pg_params_init(&pg->params);
+    fh_buf_init(&pg->scratch, FH_PG_PARAMS_BYTES_MAX);
+    init_lanes(pg, config);
+    /* These three cannot fail. */
+    (void)uv_timer_init(env->loop, &pg->tick);
+    (void)uv_idle_init(env->loop, &pg->idle);
+    (void)uv_prepare_init(env->loop, &pg->dispatcher);
+    pg->tick.data = pg;
+    pg->idle.data = pg;
+    pg->dispatcher.data = pg;
+    pg->handles = 3;
+    *out = &pg->store;
+    return FH_OK;
+}
+
+static const struct fh_pg_op_kind *
+kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_pg_lane_kind *lane)
+{
+    *lane = FH_PG_LANE_FAST;
+    switch (request->op) {
+    case FH_OP_GET:
+        return &fh_pg_get_kind;
+    case FH_OP_LIST:
+        *lane = request->as.list.limit > 100 ? FH_PG_LANE_SLOW : FH_PG_LANE_FAST;
+        return &fh_pg_list_kind;
+    case FH_OP_COMMIT:
+        if (fh_pg_fast_suits(pg, request)) {
+            return &fh_pg_fast_kind;
+        }
+        *lane = FH_PG_LANE_SLOW;
+        return &fh_pg_commit_kind;
+    case FH_OP_EVENTS:
+        *lane = FH_PG_LANE_SLOW;
+        return &fh_pg_events_kind;
+    case FH_OP_HOME_CREATE:
+        return &fh_pg_home_create_kind;
+    case FH_OP_HOME_ERASE:
+        *lane = FH_PG_LANE_SLOW;
+        return &fh_pg_home_erase_kind;
+    case FH_OP_FENCE_READ:
+        return &fh_pg_fence_read_kind;
+    case FH_OP_FENCE_SET:
+        *lane = FH_PG_LANE_SLOW;
+        return &fh_pg_fence_set_kind;
+    case FH_OP_SCHEMA_APPLY:
+        *lane = FH_PG_LANE_OWNER;
+        return &fh_pg_schema_kind;
+    case FH_OP_CHECK:
+        *lane = FH_PG_LANE_SLOW;
+        return &fh_pg_check_kind;
+    }
+    return NULL;
+}
+
+static enum fh_code pg_submit(struct fh_store *store, struct fh_request *request)
+{
+    struct fh_pg_store *pg = pg_of(store);
+    enum fh_pg_lane_kind lane = FH_PG_LANE_FAST;
+    const struct fh_pg_op_kind *kind = kind_of(pg, request, &lane);
+    if (kind == NULL ||
+        (request->op != FH_OP_CHECK && request->scope.home.tier != FH_TIER_SHARED)) {
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "this store serves shared homes");
+    }
+    if (lane == FH_PG_LANE_OWNER && !pg->has_owner) {
+        return fh_error_set(&request->error, FH_PRECONDITION,
+                            "the store has no owner_location: its schema cannot be changed");
+    }
+    struct fh_pg_op *op = FH_ARENA_NEW(request->arena, struct fh_pg_op);
+    if (op == NULL) {
+        return fh_error_set(&request->error, FH_NOMEM, "out of memory");
+    }
+    op->store = pg;
+    op->request = request;
+    op->kind = kind;
+    op->lane = lane;
+    fh_list_init(&op->node);
+    enum fh_code code = fh_pg_lane_push(&pg->lanes[lane], op);
+    if (code != FH_OK) {
+        return fh_error_set(&request->error, code, "the store's queue is full");
+    }
+    fh_list_push_back(&pg->active, &op->active);
+    pg->active_count++;
+    if (request->deadline_us < pg->deadline_next_us) {
+        pg->deadline_next_us = request->deadline_us;
+    }
+    request->engine = op;
+    return FH_OK;
+}
+
+static void pg_cancel(struct fh_store *store, struct fh_request *request)
+{
+    struct fh_pg_store *pg = pg_of(store);
+    struct fh_pg_op *op = request->engine;
+    op->cancelled = true;
+    pg->deadline_next_us = INT64_MIN; /* the next sweep looks at every op */
+}
+
+static void pg_stats(const struct fh_store *store, struct fh_store_stats *out)
+{
+    const struct fh_pg_store *pg = FH_CONTAINER_OF(store, struct fh_pg_store, store);
+    *out = store->counters;
+    out->queued = 0;
+    out->connections = 0;
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        out->queued += (uint32_t)pg->lanes[i].queued;
+        for (unsigned k = 0; k < pg->lanes[i].count; k++) {
+            out->connections += pg->lanes[i].conns[k].state == FH_PG_CONN_READY;
+        }
+    }
+}
+
+static void pg_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void *arg)
+{
+    struct fh_pg_store *pg = pg_of(store);
+    FH_ASSERT(!store->closing);
+    store->closing = true;
+    pg->closed_cb = closed_cb;
+    pg->closed_arg = arg;
+    fh_pg_store_kick(pg);
+}
+
+const struct fh_store_ops fh_store_pg_ops = {
+    .engine = "postgresql",
+    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_DURABLE,
+    .open = pg_open,
+    .submit = pg_submit,
+    .cancel = pg_cancel,
+    .stats = pg_stats,
+    .close = pg_close,
+};

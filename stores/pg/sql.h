@@ -1,0 +1,32 @@
+/* The text of every statement on tenants' data, generated from the schema model: identifiers
+ * quoted, values always bound.
+ *
+ * The order of parameters is said beside each generator in sql.c, dml.c and fast_sql.c; whoever
+ * sends a statement follows it. Pure functions; errors stick in the buffer.
+ */
+#ifndef FH_STORES_PG_SQL_H
+#define FH_STORES_PG_SQL_H
+
+#include "base/buf.h"
+#include "stores/pg/statements.h"
+
+void fh_pg_sql(const struct fh_pg_statement_key *key, struct fh_buf *out);
+
+/* Parts shared by the generators. */
+void fh_pg_sql_name(struct fh_buf *out, struct fh_str name);                  /* "name" */
+void fh_pg_sql_table(struct fh_buf *out, const char *home, const char *name); /* "home"."name" */
+void fh_pg_sql_model_table(struct fh_buf *out, const char *home, const struct fh_table *table);
+/* a.tenant_id, a.<columns>, a.created_at, ...: the form fh_pg_row_read() takes. `alias` may be "".
+ */
+void fh_pg_sql_row_columns(struct fh_buf *out, const char *alias, const struct fh_table *table);
+/* a.k1 = $first and a.k2 = $first+1 ... */
+void fh_pg_sql_key_match(struct fh_buf *out, const char *alias, const struct fh_table *table,
+                         unsigned first);
+/* a.tenant_id = $1 and, or nothing when tests took layer one away. */
+void fh_pg_sql_predicate(struct fh_buf *out, const struct fh_pg_statement_key *key,
+                         const char *alias);
+
+void fh_pg_sql_row(const struct fh_pg_statement_key *key, struct fh_buf *out);  /* dml.c */
+void fh_pg_sql_fast(const struct fh_pg_statement_key *key, struct fh_buf *out); /* fast_sql.c */
+
+#endif

@@ -1,0 +1,26 @@
+/* Puts the rows of one commit into the file, and checks what must hold at its end.
+ *
+ * The writer's thread, in the request's savepoint. On a refusal commit->failed_write tells which
+ * write.
+ */
+#ifndef FH_STORES_SQLITE_APPLY_H
+#define FH_STORES_SQLITE_APPLY_H
+
+#include "stores/sqlite/conn.h"
+
+/* One write's effect: what was there, what is to be there (NULL: nothing). */
+struct fh_sqlite_change {
+    struct fh_row *before;
+    struct fh_row *after; /* its tenant becomes what RETURNING said */
+    bool released;        /* taken out first, for another write may take its unique values */
+    bool stored;
+};
+
+FH_MUST_CHECK enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                           struct fh_sqlite_change *changes);
+/* Live rows reference live rows only, and nothing live references what went. */
+FH_MUST_CHECK enum fh_code fh_sqlite_references(struct fh_sqlite_conn *conn,
+                                                struct fh_request *request,
+                                                const struct fh_sqlite_change *changes);
+
+#endif

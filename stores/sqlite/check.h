@@ -1,0 +1,12 @@
+/* FH_OP_CHECK: is the file what this engine promises? */
+#ifndef FH_STORES_SQLITE_CHECK_H
+#define FH_STORES_SQLITE_CHECK_H
+
+#include "stores/store.h"
+
+/* On a connection of its own, so that it disturbs none; a worker's thread. What is off becomes a
+ * finding; an error code means that the check itself could not be made. */
+FH_MUST_CHECK enum fh_code fh_sqlite_check(const char *path, const struct fh_clock *clock,
+                                           struct fh_request *request);
+
+#endif

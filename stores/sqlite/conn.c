@@ -1,0 +1,494 @@
+/* Happy path of opening: open, harden, register fh_tenant() and the authorizer, WAL and FULL, look
+ * at who made the file; a writer makes the system tables in an empty one. Then, whenever a newer
+ * model arrives, the version of the file is read again and the views are made.
+ *
+ * Failures: anything of SQLite's through fh_sqlite_conn_fail(), and a half-open connection is
+ * closed. A file of somebody else's is FH_INVALID, one of a newer format FH_PRECONDITION.
+ */
+#include "stores/sqlite/conn.h"
+
+#include <string.h>
+#include <time.h>
+
+#include "base/assert.h"
+#include "stores/sqlite/ddl.h"
+#include "stores/sqlite/errors.h"
+
+#define PROGRESS_STEPS \
+    2000 /* of the virtual machine, between two looks at the clock: some 100 us */
+#define SQL_LEN_MAX (256 * 1024)
+
+static const char view_prefix[] = "fh_v_";
+
+void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, const char *path,
+                         const struct fh_clock *clock, const struct fh_isolation_faults *faults)
+{
+    *conn = (struct fh_sqlite_conn){
+        .role = role,
+        .path = path,
+        .clock = clock,
+        .faults = faults,
+        .deadline_us = FH_DEADLINE_NONE,
+        .schema_version = -1,
+        .views_version = -1,
+    };
+    fh_sqlite_statements_init(&conn->statements);
+}
+
+static bool enforced(const struct fh_sqlite_conn *conn)
+{
+    return conn->faults == NULL || !conn->faults->skip_enforcement;
+}
+
+uint32_t fh_sqlite_conn_text_flags(const struct fh_sqlite_conn *conn)
+{
+    if (conn->faults == NULL) {
+        return 0;
+    }
+    return (conn->faults->skip_predicate ? FH_SQLITE_TEXT_NO_PREDICATE : 0) |
+           (conn->faults->skip_enforcement ? FH_SQLITE_TEXT_NO_VIEWS : 0);
+}
+
+bool fh_sqlite_conn_in_transaction(const struct fh_sqlite_conn *conn)
+{
+    return conn->db != NULL && sqlite3_get_autocommit(conn->db) == 0;
+}
+
+enum fh_code fh_sqlite_conn_fail(struct fh_sqlite_conn *conn, int rc, struct fh_error *error)
+{
+    conn->last_rc = rc;
+    if (fh_sqlite_is_fatal(rc)) {
+        conn->broken = true;
+    }
+    return fh_sqlite_error(rc, error);
+}
+
+void fh_sqlite_conn_enter(struct fh_sqlite_conn *conn, const struct fh_uuid *tenant)
+{
+    conn->bound = tenant != NULL;
+    if (tenant == NULL) {
+        return;
+    }
+    conn->tenant = *tenant;
+    const struct fh_isolation_faults *faults = conn->faults;
+    if (faults != NULL && faults->wrong_context_every > 0 &&
+        ++conn->contexts % faults->wrong_context_every == 0) {
+        conn->tenant = faults->wrong_tenant;
+    }
+}
+
+static void tenant_cb(sqlite3_context *context, int count, sqlite3_value **values)
+{
+    (void)count;
+    (void)values;
+    const struct fh_sqlite_conn *conn = sqlite3_user_data(context);
+    if (!conn->bound) {
+        sqlite3_result_null(context);
+        return;
+    }
+    sqlite3_result_blob(context, conn->tenant.bytes, sizeof(conn->tenant.bytes), SQLITE_STATIC);
+}
+
+/* "fh_v_packages" for "packages" */
+static bool is_view_of(const char *view, const char *table)
+{
+    size_t prefix = sizeof(view_prefix) - 1;
+    return view != NULL && table != NULL && strncmp(view, view_prefix, prefix) == 0 &&
+           strcmp(view + prefix, table) == 0;
+}
+
+static bool may_read(const struct fh_sqlite_conn *conn, const char *table, const char *database,
+                     const char *via)
+{
+    if (table == NULL || database == NULL) {
+        return false;
+    }
+    if (strcmp(database, "temp") == 0) {
+        return strncmp(table, view_prefix, sizeof(view_prefix) - 1) == 0;
+    }
+    if (strcmp(database, "main") != 0) {
+        return false;
+    }
+    return is_view_of(via, table) || conn->access == FH_SQLITE_ACCESS_WRITE || !enforced(conn) ||
+           strcmp(table, "fh_meta") == 0;
+}
+
+static bool may_call(const char *function)
+{
+    return function != NULL && (strcmp(function, "fh_tenant") == 0 ||
+                                strcmp(function, "max") == 0 || strcmp(function, "length") == 0);
+}
+
+/* Layer 2 for reads. Called while a statement is prepared, so it costs nothing when one runs. */
+static int authorize_cb(void *arg, int action, const char *a, const char *b, const char *database,
+                        const char *via)
+{
+    const struct fh_sqlite_conn *conn = arg;
+    if (conn->access == FH_SQLITE_ACCESS_SETUP) {
+        return SQLITE_OK;
+    }
+    bool allowed = false;
+    switch (action) {
+    case SQLITE_SELECT:
+    case SQLITE_TRANSACTION:
+    case SQLITE_SAVEPOINT:
+        allowed = true;
+        break;
+    case SQLITE_FUNCTION:
+        allowed = may_call(b);
+        break;
+    case SQLITE_READ:
+        allowed = may_read(conn, a, database, via);
+        break;
+    case SQLITE_INSERT:
+    case SQLITE_UPDATE:
+    case SQLITE_DELETE:
+        allowed = conn->access == FH_SQLITE_ACCESS_WRITE && database != NULL &&
+                  strcmp(database, "main") == 0;
+        break;
+    default:
+        break;
+    }
+    return allowed ? SQLITE_OK : SQLITE_DENY;
+}
+
+static int busy_cb(void *arg, int waits)
+{
+    const struct fh_sqlite_conn *conn = arg;
+    if (waits >= FH_SQLITE_LOCK_WAITS_MAX ||
+        fh_clock_monotonic_us(conn->clock) >= conn->deadline_us) {
+        return 0;
+    }
+    struct timespec millisecond = {.tv_nsec = 1000000};
+    nanosleep(&millisecond, NULL);
+    return 1;
+}
+
+static int progress_cb(void *arg)
+{
+    const struct fh_sqlite_conn *conn = arg;
+    return fh_clock_monotonic_us(conn->clock) >= conn->deadline_us;
+}
+
+enum fh_code fh_sqlite_conn_exec(struct fh_sqlite_conn *conn, const char *sql,
+                                 struct fh_error *error)
+{
+    enum fh_sqlite_access before = conn->access;
+    conn->access = FH_SQLITE_ACCESS_SETUP;
+    int rc = sqlite3_exec(conn->db, sql, NULL, NULL, NULL);
+    conn->access = before;
+    return rc == SQLITE_OK ? FH_OK : fh_sqlite_conn_fail(conn, rc, error);
+}
+
+enum fh_code fh_sqlite_conn_pragma(struct fh_sqlite_conn *conn, const char *sql, int64_t *out,
+                                   struct fh_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    enum fh_sqlite_access before = conn->access;
+    conn->access = FH_SQLITE_ACCESS_SETUP;
+    int rc = sqlite3_prepare_v2(conn->db, sql, -1, &statement, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_step(statement);
+        *out = rc == SQLITE_ROW ? sqlite3_column_int64(statement, 0) : 0;
+    }
+    conn->access = before;
+    sqlite3_finalize(statement);
+    return rc == SQLITE_ROW || rc == SQLITE_DONE ? FH_OK : fh_sqlite_conn_fail(conn, rc, error);
+}
+
+static int register_hooks(struct fh_sqlite_conn *conn)
+{
+    /* Deterministic within a statement, which is what lets the primary key be searched with it. */
+    int rc = sqlite3_create_function_v2(conn->db, "fh_tenant", 0,
+                                        SQLITE_UTF8 | SQLITE_DETERMINISTIC | SQLITE_INNOCUOUS, conn,
+                                        tenant_cb, NULL, NULL, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_set_authorizer(conn->db, authorize_cb, conn);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_busy_handler(conn->db, busy_cb, conn);
+    }
+    if (rc == SQLITE_OK && (conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER)) {
+        /* Never on a writer: an interrupt there may roll the whole group back. */
+        sqlite3_progress_handler(conn->db, PROGRESS_STEPS, progress_cb, conn);
+    }
+    return rc;
+}
+
+static int harden(struct fh_sqlite_conn *conn)
+{
+    static const struct {
+        int option;
+        int value;
+    } settings[] = {
+        {SQLITE_DBCONFIG_DEFENSIVE, 1},      {SQLITE_DBCONFIG_TRUSTED_SCHEMA, 0},
+        {SQLITE_DBCONFIG_DQS_DDL, 0},        {SQLITE_DBCONFIG_DQS_DML, 0},
+        {SQLITE_DBCONFIG_ENABLE_TRIGGER, 1}, {SQLITE_DBCONFIG_ENABLE_VIEW, 1},
+    };
+    int rc = SQLITE_OK;
+    for (size_t i = 0; i < sizeof(settings) / sizeof(settings[0]) && rc == SQLITE_OK; i++) {
+        rc = sqlite3_db_config(conn->db, settings[i].option, settings[i].value, (int *)NULL);
+    }
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_FKEY,
+                               conn->role == FH_SQLITE_WRITER, (int *)NULL);
+    }
+    sqlite3_limit(conn->db, SQLITE_LIMIT_ATTACHED, 0);
+    sqlite3_limit(conn->db, SQLITE_LIMIT_SQL_LENGTH, SQL_LEN_MAX);
+    sqlite3_limit(conn->db, SQLITE_LIMIT_WORKER_THREADS, 0);
+    return rc;
+}
+
+static enum fh_code configure(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    enum fh_code code = fh_sqlite_conn_exec(
+        conn, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA cache_size=-16000",
+        error);
+    if (code != FH_OK || conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER) {
+        return code;
+    }
+    code = fh_sqlite_conn_exec(conn,
+                               "PRAGMA journal_mode=WAL; PRAGMA synchronous=FULL;"
+                               "PRAGMA journal_size_limit=67108864",
+                               error);
+    int64_t durable = 0;
+    if (code == FH_OK) {
+        code = fh_sqlite_conn_pragma(conn,
+                                     "SELECT (SELECT journal_mode='wal' FROM pragma_journal_mode) "
+                                     "AND (SELECT synchronous=2 FROM pragma_synchronous)",
+                                     &durable, error);
+    }
+    if (code == FH_OK && durable == 0) {
+        return fh_error_set(error, FH_UNAVAILABLE,
+                            "the store's file system does not offer write-ahead logging; use a "
+                            "local one");
+    }
+    return code;
+}
+
+static enum fh_code ddl_cb(void *arg, enum fh_sqlite_object kind, struct fh_str name,
+                           const char *sql, struct fh_error *error)
+{
+    (void)kind;
+    (void)name;
+    return fh_sqlite_conn_exec(arg, sql, error);
+}
+
+/* In one transaction, so that a crash leaves an empty file or a complete one. */
+static enum fh_code make_system(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    int64_t id = 0;
+    enum fh_code code = fh_sqlite_conn_exec(conn, "BEGIN IMMEDIATE", error);
+    if (code != FH_OK) {
+        return code;
+    }
+    code = fh_sqlite_conn_pragma(conn, "PRAGMA application_id", &id, error);
+    if (code == FH_OK && id == 0) { /* else another process was faster */
+        code = fh_sqlite_ddl_system(ddl_cb, conn, error);
+        if (code == FH_OK) {
+            char sql[96];
+            sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id=%d; PRAGMA user_version=%d",
+                             FH_SQLITE_APPLICATION_ID, FH_SQLITE_FORMAT);
+            code = fh_sqlite_conn_exec(conn, sql, error);
+        }
+    }
+    if (code == FH_OK) {
+        code = fh_sqlite_conn_exec(conn, "COMMIT", error);
+    }
+    if (code != FH_OK && fh_sqlite_conn_in_transaction(conn)) {
+        enum fh_code ignored = fh_sqlite_conn_exec(conn, "ROLLBACK", NULL);
+        (void)ignored; /* the connection is closed next, which rolls back as well */
+    }
+    return code;
+}
+
+static enum fh_code identify(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    int64_t id = 0;
+    int64_t format = 0;
+    int64_t objects = 0;
+    enum fh_code code = fh_sqlite_conn_pragma(conn, "PRAGMA application_id", &id, error);
+    if (code == FH_OK) {
+        code =
+            fh_sqlite_conn_pragma(conn, "SELECT count(*) FROM main.sqlite_schema", &objects, error);
+    }
+    if (code == FH_OK && id == 0 && objects == 0) {
+        if (conn->role != FH_SQLITE_WRITER) {
+            return fh_error_set(error, FH_UNAVAILABLE, "the store's file is being made; retry");
+        }
+        code = make_system(conn, error);
+        id = FH_SQLITE_APPLICATION_ID;
+    }
+    if (code == FH_OK && id != FH_SQLITE_APPLICATION_ID) {
+        return fh_error_set(error, FH_INVALID,
+                            "shared.db in the store's directory was not made by Freehold");
+    }
+    if (code == FH_OK) {
+        code = fh_sqlite_conn_pragma(conn, "PRAGMA user_version", &format, error);
+    }
+    if (code == FH_OK && format > FH_SQLITE_FORMAT) {
+        return fh_error_set(error, FH_PRECONDITION,
+                            "the store's file has format %lld, made by a newer Freehold; this one "
+                            "knows %d",
+                            (long long)format, FH_SQLITE_FORMAT);
+    }
+    return code;
+}
+
+/* The fault "no enforcement" also stops the triggers. */
+static void follow_faults(struct fh_sqlite_conn *conn)
+{
+    if (conn->faults == NULL || conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER) {
+        return;
+    }
+    int wanted = enforced(conn) ? 1 : 0;
+    int present = 1;
+    sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, -1, &present);
+    if (present != wanted) {
+        sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_TRIGGER, wanted, (int *)NULL);
+    }
+}
+
+enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    if (conn->broken) {
+        fh_sqlite_conn_close(conn);
+    }
+    if (conn->db != NULL) {
+        follow_faults(conn);
+        return FH_OK;
+    }
+    bool reads = conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER;
+    int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW |
+                (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+    int rc = sqlite3_open_v2(conn->path, &conn->db, flags, NULL);
+    if (rc == SQLITE_OK) {
+        sqlite3_extended_result_codes(conn->db, 1);
+        conn->access = FH_SQLITE_ACCESS_SETUP;
+        rc = register_hooks(conn);
+    }
+    if (rc == SQLITE_OK) {
+        rc = harden(conn);
+    }
+    enum fh_code code = rc == SQLITE_OK ? FH_OK : fh_sqlite_conn_fail(conn, rc, error);
+    if (code == FH_OK) {
+        code = configure(conn, error);
+    }
+    if (code == FH_OK) {
+        code = identify(conn, error);
+    }
+    if (code != FH_OK) {
+        fh_sqlite_conn_close(conn);
+        return code;
+    }
+    follow_faults(conn);
+    return FH_OK;
+}
+
+void fh_sqlite_conn_close(struct fh_sqlite_conn *conn)
+{
+    fh_sqlite_statements_close(&conn->statements);
+    if (conn->db != NULL) {
+        int rc = sqlite3_close(conn->db);
+        FH_ASSERT(rc == SQLITE_OK); /* BUSY: a statement was left behind */
+    }
+    conn->db = NULL;
+    conn->broken = false;
+    conn->bound = false;
+    conn->schema_version = -1;
+    conn->views_version = -1;
+    conn->has_views = false;
+}
+
+enum fh_code fh_sqlite_conn_read_version(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fh_code code =
+        fh_sqlite_statement_get(conn, FH_SQLITE_VERSION_READ, NULL, 0, NULL, &statement, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    code = fh_sqlite_statement_step(conn, statement, &row, error);
+    if (code == FH_OK && row) {
+        conn->schema_version = sqlite3_column_int64(statement, 0);
+    } else if (code == FH_OK) {
+        code = fh_error_set(error, FH_CORRUPT, "the store's file has lost its schema version");
+    }
+    fh_sqlite_statement_end(conn, statement);
+    return code;
+}
+
+static enum fh_code make_view(struct fh_sqlite_conn *conn, struct fh_str name, const char *sql,
+                              struct fh_error *error)
+{
+    struct fh_buf drop;
+    fh_buf_init(&drop, 256);
+    fh_buf_printf(&drop, "DROP VIEW IF EXISTS temp.\"fh_v_%.*s\"", FH_STR_ARG(name));
+    enum fh_code code = fh_buf_code(&drop);
+    if (code == FH_OK) {
+        code = fh_sqlite_conn_exec(conn, drop.data, error);
+    }
+    fh_buf_close(&drop);
+    return code == FH_OK ? fh_sqlite_conn_exec(conn, sql, error) : code;
+}
+
+static enum fh_code make_system_views(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    enum fh_code code = make_view(conn, FH_STR("fh_fence"),
+                                  "CREATE TEMP VIEW fh_v_fh_fence AS SELECT tenant_id,epoch,"
+                                  "generation,mode FROM main.fh_fence WHERE tenant_id=fh_tenant()",
+                                  error);
+    if (code == FH_OK) {
+        code = make_view(conn, FH_STR("fh_commit"),
+                         "CREATE TEMP VIEW fh_v_fh_commit AS SELECT txid,tenant_id,epoch,seq,"
+                         "request_id,request_hash,schema_version,actor,address,at,changes,images "
+                         "FROM main.fh_commit WHERE tenant_id=fh_tenant()",
+                         error);
+    }
+    conn->has_views = code == FH_OK;
+    return code;
+}
+
+static enum fh_code make_table_views(struct fh_sqlite_conn *conn, const struct fh_schema *schema,
+                                     struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    struct fh_buf sql;
+    fh_buf_init(&sql, SQL_LEN_MAX);
+    for (uint32_t i = 0; i < schema->table_count && code == FH_OK; i++) {
+        fh_buf_clear(&sql);
+        fh_sqlite_sql_view(schema->tables[i], &sql);
+        code = fh_buf_code(&sql);
+        if (code == FH_OK) {
+            code = make_view(conn, schema->tables[i]->name, sql.data, error);
+        }
+    }
+    fh_buf_close(&sql);
+    return code;
+}
+
+enum fh_code fh_sqlite_conn_use_schema(struct fh_sqlite_conn *conn, const struct fh_schema *schema,
+                                       struct fh_error *error)
+{
+    FH_ASSERT(!fh_sqlite_conn_in_transaction(conn));
+    enum fh_code code = conn->has_views ? FH_OK : make_system_views(conn, error);
+    if (code != FH_OK || schema == NULL) {
+        return code;
+    }
+    int64_t wanted = schema->version;
+    if (wanted > conn->schema_version) {
+        code = fh_sqlite_conn_read_version(conn, error);
+    }
+    if (code == FH_OK && wanted > conn->schema_version) {
+        return fh_error_set(error, FH_UNAVAILABLE,
+                            "the store's schema is older than version %u, which the request "
+                            "needs; apply it to this store first",
+                            schema->version);
+    }
+    if (code == FH_OK && conn->views_version < wanted) {
+        code = make_table_views(conn, schema, error);
+        conn->views_version = code == FH_OK ? wanted : conn->views_version;
+    }
+    return code;
+}

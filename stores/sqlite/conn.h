@@ -1,0 +1,96 @@
+/* One connection to the file: its settings, its tenant context, what it may do, its lock waits.
+ *
+ * Layer 2 of the isolation lives here. The connection knows one tenant at a time (the
+ * application-defined function fh_tenant(), NULL when none is bound). Reads see the tables only
+ * through TEMP views that compare with fh_tenant(), and an authorizer refuses every other way;
+ * writes meet BEFORE triggers that stand in the file and compare with fh_tenant() too. Why a
+ * function and not a one-row temp table: entering a context is a copy of 16 bytes instead of a
+ * statement, an unbound context is NULL and so fails closed, and a foreign program that opens the
+ * file has no such function, so even it cannot write past the triggers by accident.
+ *
+ * Thread: one at a time (SQLite is opened without mutexes): the worker's while it runs, the loop's
+ * before the worker starts and after it stopped.
+ */
+#ifndef FH_STORES_SQLITE_CONN_H
+#define FH_STORES_SQLITE_CONN_H
+
+#include <sqlite3.h>
+
+#include "base/clock.h"
+#include "stores/sqlite/statements.h"
+#include "stores/store.h"
+
+enum fh_sqlite_role {
+    FH_SQLITE_READER,
+    FH_SQLITE_WRITER,
+    FH_SQLITE_ERASER, /* a writer whose foreign keys are off: it removes whole tenants in batches */
+    FH_SQLITE_CHECKER, /* looks at the file itself, at no tenant's rows */
+};
+
+/* What the authorizer lets through. */
+enum fh_sqlite_access {
+    FH_SQLITE_ACCESS_SETUP, /* our own fixed set-up and DDL */
+    FH_SQLITE_ACCESS_READ,  /* the tenant's views */
+    FH_SQLITE_ACCESS_WRITE, /* rows of the base tables; triggers watch */
+};
+
+/* A lock held by another process is waited for in slices of so many milliseconds, and never past a
+ * deadline: between two slices, what else has ended is delivered. After so many slices in a row who
+ * waits is told. */
+#define FH_SQLITE_LOCK_WAITS_MAX 50
+#define FH_SQLITE_LOCK_SLICES_MAX 20
+
+#define FH_SQLITE_APPLICATION_ID 0x46484442 /* "FHDB" */
+#define FH_SQLITE_FORMAT 1                  /* user_version */
+
+struct fh_sqlite_conn {
+    sqlite3 *db; /* NULL: not open */
+    enum fh_sqlite_role role;
+    enum fh_sqlite_access access;
+    const char *path; /* borrows */
+    const struct fh_clock *clock;
+    const struct fh_isolation_faults *faults; /* NULL outside tests */
+    struct fh_uuid tenant;
+    bool bound;             /* `tenant` is the context */
+    bool broken;            /* close and open anew before the next batch */
+    uint32_t lock_slices;   /* in a row that met the lock; writers */
+    int last_rc;            /* of the last failed step, for whoever must tell more than a code */
+    uint32_t contexts;      /* counted for faults->wrong_context_every */
+    int64_t deadline_us;    /* lock waits end then; on readers statements do, too */
+    int64_t schema_version; /* of the file, as last read; -1: no schema was applied yet */
+    int64_t views_version;  /* of the model whose views exist here; -1: the fence's and records' */
+    bool has_views;
+    struct fh_sqlite_statements statements;
+};
+
+void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, const char *path,
+                         const struct fh_clock *clock, const struct fh_isolation_faults *faults);
+/* Opens when it is closed or broken. A writer makes the system tables in an empty file. */
+FH_MUST_CHECK enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error);
+void fh_sqlite_conn_close(struct fh_sqlite_conn *conn);
+
+/* Outside a transaction: the file has at least `schema`'s version and the views of its tables exist
+ * here. FH_UNAVAILABLE when the file is behind (conn->schema_version tells), with the system
+ * tables' views made. `schema` may be NULL: those alone. */
+FH_MUST_CHECK enum fh_code fh_sqlite_conn_use_schema(struct fh_sqlite_conn *conn,
+                                                     const struct fh_schema *schema,
+                                                     struct fh_error *error);
+/* Reads conn->schema_version anew. */
+FH_MUST_CHECK enum fh_code fh_sqlite_conn_read_version(struct fh_sqlite_conn *conn,
+                                                       struct fh_error *error);
+/* Our own text, in SETUP access. */
+FH_MUST_CHECK enum fh_code fh_sqlite_conn_exec(struct fh_sqlite_conn *conn, const char *sql,
+                                               struct fh_error *error);
+/* One integer from one of our own PRAGMAs. */
+FH_MUST_CHECK enum fh_code fh_sqlite_conn_pragma(struct fh_sqlite_conn *conn, const char *sql,
+                                                 int64_t *out, struct fh_error *error);
+
+/* The tenant's context from here to the next call; NULL leaves it. */
+void fh_sqlite_conn_enter(struct fh_sqlite_conn *conn, const struct fh_uuid *tenant);
+/* Notes the failure (a fatal one breaks the connection) and answers its code. */
+enum fh_code fh_sqlite_conn_fail(struct fh_sqlite_conn *conn, int rc, struct fh_error *error);
+/* FH_SQLITE_TEXT_* of the faults in force. */
+uint32_t fh_sqlite_conn_text_flags(const struct fh_sqlite_conn *conn);
+bool fh_sqlite_conn_in_transaction(const struct fh_sqlite_conn *conn);
+
+#endif

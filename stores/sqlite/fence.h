@@ -1,0 +1,45 @@
+/* Fences and homes: the row that says who may do what with a tenant's rows in this file.
+ *
+ * A write reads it after BEGIN IMMEDIATE, on the one writer thread, so freezing needs no other
+ * gate: what was written before the fence changed is committed with it or before it, what comes
+ * after sees it. Writer's thread, in a transaction, unless said otherwise.
+ */
+#ifndef FH_STORES_SQLITE_FENCE_H
+#define FH_STORES_SQLITE_FENCE_H
+
+#include "stores/sqlite/conn.h"
+
+#define FH_SQLITE_ERASE_ROWS_MAX 500 /* a transaction: bounds how long other writers wait */
+
+/* FH_NO_TENANT when the file has no fence for the scope's tenant. Any connection. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn,
+                                                const struct fh_scope *scope, struct fh_fence *out,
+                                                struct fh_error *error);
+/* FH_OK, or FH_MOVED with what was seen, when the fence is not at the scope's epoch or its mode
+ * forbids it. Writing needs open, reading open or frozen. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_admit(struct fh_request *request,
+                                                 const struct fh_fence *fence, bool writing);
+/* The fence in front of a joined read's row: compares its tenant, and admits. Readers. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn,
+                                                  struct fh_request *request,
+                                                  sqlite3_stmt *statement);
+
+/* For a request whose schema the file has not: what the fence says goes first (FH_NO_TENANT,
+ * FH_MOVED), else FH_UNAVAILABLE with the error that is there. Any connection. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_first(struct fh_sqlite_conn *conn,
+                                                 struct fh_request *request, bool writing);
+
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_read(struct fh_sqlite_conn *conn,
+                                                struct fh_request *request);
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn,
+                                               struct fh_request *request);
+FH_MUST_CHECK enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn,
+                                                 struct fh_request *request);
+/* One bounded batch; *more: there is another. The first closes the fence, the last removes it.
+ * `schema` must be what the file has, conn->schema_version freshly read. The eraser's connection.
+ */
+FH_MUST_CHECK enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn,
+                                                struct fh_request *request,
+                                                const struct fh_schema *schema, bool *more);
+
+#endif

@@ -1,0 +1,21 @@
+/* Layer three inside the engine: every tenant_id that comes out of the file is compared with the
+ * scope's, also those of writes, before their savepoint is released. (fh_request_complete()
+ * compares again what leaves the store.)
+ */
+#ifndef FH_STORES_SQLITE_OWNER_H
+#define FH_STORES_SQLITE_OWNER_H
+
+#include "stores/sqlite/conn.h"
+
+/* FH_OK, or FH_FOREIGN_ROW when the column is not the tenant's. */
+FH_MUST_CHECK enum fh_code fh_sqlite_owned(const struct fh_sqlite_conn *conn,
+                                           sqlite3_stmt *statement, int at,
+                                           const struct fh_uuid *tenant, struct fh_error *error);
+/* Runs a statement that returns one tenant_id for each row it wrote, to its end, and compares them
+ * all. *count: how many rows. On a constraint, conn->last_rc tells which. */
+FH_MUST_CHECK enum fh_code fh_sqlite_write_rows(struct fh_sqlite_conn *conn,
+                                                sqlite3_stmt *statement,
+                                                const struct fh_uuid *tenant, size_t *count,
+                                                struct fh_error *error);
+
+#endif

@@ -1,0 +1,414 @@
+/* Fixed texts stand in one table, those of application tables are put together below. A `%s` in a
+ * fixed text takes, in order, what its shape names; nothing of a caller ever gets here.
+ *
+ * SQLite flattens the views into these statements, so both tenant conditions (the view's and the
+ * explicit one) meet in one search of the primary key.
+ */
+#include "stores/sqlite/sql.h"
+
+#include "base/assert.h"
+
+#define RECORD                                                                               \
+    "c.tenant_id,c.epoch,c.seq,c.request_id,c.actor,c.address,c.at,c.txid,c.schema_version," \
+    "c.changes,c.images"
+
+static const char *control_text(enum fh_sqlite_shape shape)
+{
+    switch (shape) {
+    case FH_SQLITE_BEGIN_READ:
+        return "BEGIN";
+    case FH_SQLITE_BEGIN_WRITE:
+        return "BEGIN IMMEDIATE";
+    case FH_SQLITE_COMMIT:
+        return "COMMIT";
+    case FH_SQLITE_ROLLBACK:
+        return "ROLLBACK";
+    case FH_SQLITE_SAVEPOINT:
+        return "SAVEPOINT request";
+    case FH_SQLITE_ROLLBACK_TO:
+        return "ROLLBACK TO request";
+    case FH_SQLITE_RELEASE:
+        return "RELEASE request";
+    case FH_SQLITE_VERSION_READ:
+        return "SELECT value FROM main.fh_meta WHERE name='schema_version'";
+    case FH_SQLITE_VERSION_SET:
+        return "UPDATE main.fh_meta SET value=?1 WHERE name='schema_version' RETURNING value";
+    default:
+        return NULL;
+    }
+}
+
+/* Written to the base tables, where the triggers watch. */
+static const char *system_write_text(enum fh_sqlite_shape shape)
+{
+    switch (shape) {
+    case FH_SQLITE_FENCE_INSERT:
+        return "INSERT INTO main.fh_fence(tenant_id,epoch,generation,mode) VALUES(?1,?2,?3,?4) "
+               "RETURNING tenant_id";
+    case FH_SQLITE_FENCE_UPDATE:
+        return "UPDATE main.fh_fence SET epoch=?2,generation=?3,mode=?4 WHERE tenant_id=?1 AND "
+               "epoch=?5 AND generation=?6 AND mode=?7 RETURNING tenant_id";
+    case FH_SQLITE_FENCE_CLOSE:
+        return "UPDATE main.fh_fence SET mode=?2 WHERE tenant_id=?1 AND generation=?3 "
+               "RETURNING tenant_id";
+    case FH_SQLITE_FENCE_DELETE:
+        return "DELETE FROM main.fh_fence WHERE tenant_id=?1 AND generation=?2 RETURNING tenant_id";
+    case FH_SQLITE_RECORD_INSERT:
+        return "INSERT INTO main.fh_commit(tenant_id,epoch,seq,request_id,request_hash,"
+               "schema_version,actor,address,at,changes,images) "
+               "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) RETURNING tenant_id";
+    case FH_SQLITE_RECORD_ERASE:
+        return "DELETE FROM main.fh_commit WHERE txid IN (SELECT txid FROM main.fh_commit WHERE "
+               "tenant_id=?1 LIMIT ?2)";
+    default:
+        return NULL;
+    }
+}
+
+void fh_sqlite_sql_name(struct fh_str name, struct fh_buf *out)
+{
+    fh_buf_add_char(out, '"');
+    for (size_t i = 0; i < name.len; i++) {
+        if (name.data[i] == '"') { /* the model has none; quoting holds without that promise */
+            fh_buf_add_char(out, '"');
+        }
+        fh_buf_add_char(out, name.data[i]);
+    }
+    fh_buf_add_char(out, '"');
+}
+
+static void add_column(const char *alias, const struct fh_table *table, uint16_t position,
+                       struct fh_buf *out)
+{
+    fh_buf_add_text(out, alias);
+    fh_sqlite_sql_name(table->columns[position].name, out);
+}
+
+/* The tenant's view, or the base table when layer 2 is switched off. */
+static void add_source(struct fh_str name, uint32_t flags, struct fh_buf *out)
+{
+    if ((flags & FH_SQLITE_TEXT_NO_VIEWS) != 0) {
+        fh_buf_add_text(out, "main.");
+        fh_sqlite_sql_name(name, out);
+        return;
+    }
+    fh_buf_printf(out, "temp.\"fh_v_%.*s\"", FH_STR_ARG(name));
+}
+
+static void add_tenant(const char *alias, uint32_t flags, struct fh_buf *out)
+{
+    if ((flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0) {
+        fh_buf_add_text(out, "?1 IS NOT NULL");
+        return;
+    }
+    fh_buf_printf(out, "%stenant_id=?1", alias);
+}
+
+static void add_fence_from(uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, " FROM ");
+    add_source(FH_STR("fh_fence"), flags, out);
+    fh_buf_add_text(out, " f");
+}
+
+static void system_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct fh_buf *out)
+{
+    switch (shape) {
+    case FH_SQLITE_FENCE_READ:
+        fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode,f.generation");
+        add_fence_from(flags, out);
+        fh_buf_add_text(out, " WHERE ");
+        add_tenant("f.", flags, out);
+        return;
+    case FH_SQLITE_RECORD_SEQ:
+        fh_buf_add_text(out, "SELECT max(c.seq) FROM ");
+        add_source(FH_STR("fh_commit"), flags, out);
+        fh_buf_add_text(out, " c WHERE ");
+        add_tenant("c.", flags, out);
+        fh_buf_add_text(out, " AND c.epoch=?2");
+        return;
+    case FH_SQLITE_RECORD_FIND:
+        fh_buf_add_text(out, "SELECT " RECORD ",c.request_hash FROM ");
+        add_source(FH_STR("fh_commit"), flags, out);
+        fh_buf_add_text(out, " c WHERE ");
+        add_tenant("c.", flags, out);
+        fh_buf_add_text(out, " AND c.request_id=?2");
+        return;
+    case FH_SQLITE_EVENTS:
+    case FH_SQLITE_EVENTS_BEFORE:
+        fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode," RECORD);
+        add_fence_from(flags, out);
+        fh_buf_add_text(out, " LEFT JOIN ");
+        add_source(FH_STR("fh_commit"), flags, out);
+        fh_buf_add_text(out, " c ON f.epoch=?2 AND f.mode IN (1,2) AND ");
+        add_tenant("c.", flags, out);
+        if (shape == FH_SQLITE_EVENTS_BEFORE) {
+            fh_buf_add_text(out, " AND (c.epoch,c.seq)<(?4,?5)");
+        }
+        fh_buf_add_text(out, " WHERE ");
+        add_tenant("f.", flags, out);
+        fh_buf_add_text(out, " ORDER BY c.epoch DESC,c.seq DESC LIMIT ?3");
+        return;
+    default:
+        FH_UNREACHABLE();
+    }
+}
+
+/* "a"=?first AND "b"=?first+1 ... */
+static void add_equals(const char *alias, const struct fh_table *table, const uint16_t *positions,
+                       uint16_t count, unsigned first, struct fh_buf *out)
+{
+    for (uint16_t i = 0; i < count; i++) {
+        fh_buf_add_text(out, i > 0 ? " AND " : "");
+        add_column(alias, table, positions[i], out);
+        fh_buf_printf(out, "=?%u", first + i);
+    }
+}
+
+static void add_key_list(const char *alias, const struct fh_table *table, const char *suffix,
+                         struct fh_buf *out)
+{
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        fh_buf_add_text(out, i > 0 ? "," : "");
+        add_column(alias, table, table->key[i], out);
+        fh_buf_add_text(out, suffix);
+    }
+}
+
+static void add_row_columns(const struct fh_table *table, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "d.tenant_id,d.created_at,d.updated_at,d.deleted_at,d.version");
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        fh_buf_add_char(out, ',');
+        add_column("d.", table, i, out);
+    }
+}
+
+static void add_joined(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode,");
+    add_row_columns(table, out);
+    add_fence_from(flags, out);
+    fh_buf_add_text(out, " LEFT JOIN ");
+    add_source(table->name, flags, out);
+    fh_buf_add_text(out, " d ON f.epoch=?2 AND f.mode IN (1,2) AND ");
+    add_tenant("d.", flags, out);
+}
+
+static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, uint32_t flags,
+                      struct fh_buf *out)
+{
+    bool any = shape == FH_SQLITE_GET_ANY || shape == FH_SQLITE_LIST_ANY ||
+               shape == FH_SQLITE_LIST_AFTER_ANY;
+    bool list = shape != FH_SQLITE_GET && shape != FH_SQLITE_GET_ANY;
+    add_joined(table, flags, out);
+    if (!list) {
+        fh_buf_add_text(out, " AND ");
+        add_equals("d.", table, table->key, table->key_count, 3, out);
+    }
+    if (shape == FH_SQLITE_LIST_AFTER || shape == FH_SQLITE_LIST_AFTER_ANY) {
+        fh_buf_add_text(out, " AND (");
+        add_key_list("d.", table, "", out);
+        fh_buf_add_text(out, ")>(");
+        for (unsigned i = 0; i < table->key_count; i++) {
+            fh_buf_printf(out, "%s?%u", i > 0 ? "," : "", 4 + i);
+        }
+        fh_buf_add_char(out, ')');
+    }
+    fh_buf_add_text(out, any ? "" : " AND d.deleted_at IS NULL");
+    fh_buf_add_text(out, " WHERE ");
+    add_tenant("f.", flags, out);
+    if (list) {
+        fh_buf_add_text(out, " ORDER BY ");
+        add_key_list("d.", table, "", out);
+        fh_buf_add_text(out, " LIMIT ?3");
+    }
+}
+
+static void insert_text(const struct fh_table *table, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "INSERT INTO main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, "(tenant_id,created_at,updated_at,deleted_at,version");
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        fh_buf_add_char(out, ',');
+        add_column("", table, i, out);
+    }
+    fh_buf_add_text(out, ") VALUES(?1,?2,?3,?4,?5");
+    for (unsigned i = 0; i < table->column_count; i++) {
+        fh_buf_printf(out, ",?%u", 6 + i);
+    }
+    fh_buf_add_text(out, ") RETURNING tenant_id");
+}
+
+static bool is_key(const struct fh_table *table, uint16_t position)
+{
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        if (table->key[i] == position) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static void update_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "UPDATE main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " SET created_at=?2,updated_at=?3,deleted_at=?4,version=?5");
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (!is_key(table, i)) {
+            fh_buf_add_char(out, ',');
+            add_column("", table, i, out);
+            fh_buf_printf(out, "=?%u", 6u + i);
+        }
+    }
+    fh_buf_add_text(out, " WHERE ");
+    add_tenant("", flags, out);
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        fh_buf_add_text(out, " AND ");
+        add_column("", table, table->key[i], out);
+        fh_buf_printf(out, "=?%u", 6u + table->key[i]);
+    }
+    fh_buf_add_text(out, " RETURNING tenant_id");
+}
+
+static void delete_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "DELETE FROM main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " WHERE ");
+    add_tenant("", flags, out);
+    fh_buf_add_text(out, " AND ");
+    add_equals("", table, table->key, table->key_count, 2, out);
+    fh_buf_add_text(out, " RETURNING tenant_id");
+}
+
+/* `DELETE ... LIMIT` is a compile-time option of SQLite; a row-value IN is not. */
+static void erase_text(const struct fh_table *table, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "DELETE FROM main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " WHERE (tenant_id,");
+    add_key_list("", table, "", out);
+    fh_buf_add_text(out, ") IN (SELECT tenant_id,");
+    add_key_list("", table, "", out);
+    fh_buf_add_text(out, " FROM main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " WHERE tenant_id=?1 LIMIT ?2)");
+}
+
+/* SELECT d.tenant_id FROM view d WHERE <tenant> AND <columns equal> AND live */
+static void probe_text(const struct fh_table *table, const uint16_t *positions, uint16_t count,
+                       uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "SELECT d.tenant_id FROM ");
+    add_source(table->name, flags, out);
+    fh_buf_add_text(out, " d WHERE ");
+    add_tenant("d.", flags, out);
+    fh_buf_add_text(out, " AND ");
+    add_equals("d.", table, positions, count, 2, out);
+    fh_buf_add_text(out, " AND d.deleted_at IS NULL");
+}
+
+static void unique_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
+                        struct fh_buf *out)
+{
+    const struct fh_index *index = &table->indexes[ordinal];
+    probe_text(table, index->columns, index->column_count, flags, out);
+    fh_buf_add_text(out, " AND NOT (");
+    add_equals("d.", table, table->key, table->key_count, 2u + index->column_count, out);
+    fh_buf_add_text(out, ") LIMIT 1");
+}
+
+static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
+                       uint32_t flags, struct fh_buf *out)
+{
+    const struct fh_foreign_key *fk = NULL;
+    switch (shape) {
+    case FH_SQLITE_BEFORE:
+        fh_buf_add_text(out, "SELECT ");
+        add_row_columns(table, out);
+        fh_buf_add_text(out, " FROM ");
+        add_source(table->name, flags, out);
+        fh_buf_add_text(out, " d WHERE ");
+        add_tenant("d.", flags, out);
+        fh_buf_add_text(out, " AND ");
+        add_equals("d.", table, table->key, table->key_count, 2, out);
+        return;
+    case FH_SQLITE_INSERT:
+        insert_text(table, out);
+        return;
+    case FH_SQLITE_UPDATE:
+        update_text(table, flags, out);
+        return;
+    case FH_SQLITE_DELETE:
+        delete_text(table, flags, out);
+        return;
+    case FH_SQLITE_PARENT:
+        probe_text(table, table->key, table->key_count, flags, out);
+        return;
+    case FH_SQLITE_CHILD:
+        fk = &table->foreign_keys[ordinal];
+        probe_text(table, fk->columns, fk->column_count, flags, out);
+        /* The foreign key's index starts with fh_live. */
+        fh_buf_add_text(out, (flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0
+                                 ? " LIMIT 1"
+                                 : " AND d.fh_live=?1 LIMIT 1");
+        return;
+    case FH_SQLITE_UNIQUE:
+        unique_text(table, ordinal, flags, out);
+        return;
+    case FH_SQLITE_ERASE:
+        erase_text(table, out);
+        return;
+    default:
+        read_text(shape, table, flags, out);
+        return;
+    }
+}
+
+bool fh_sqlite_shape_writes(enum fh_sqlite_shape shape)
+{
+    return system_write_text(shape) != NULL || shape == FH_SQLITE_VERSION_SET ||
+           shape == FH_SQLITE_INSERT || shape == FH_SQLITE_UPDATE || shape == FH_SQLITE_DELETE ||
+           shape == FH_SQLITE_ERASE;
+}
+
+void fh_sqlite_sql(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
+                   uint32_t flags, struct fh_buf *out)
+{
+    const char *fixed = control_text(shape);
+    if (fixed == NULL) {
+        fixed = system_write_text(shape);
+    }
+    if (fixed != NULL) {
+        fh_buf_add_text(out, fixed);
+        return;
+    }
+    if (shape < FH_SQLITE_GET) {
+        system_read_text(shape, flags, out);
+        return;
+    }
+    FH_ASSERT(table != NULL);
+    table_text(shape, table, ordinal, flags, out);
+}
+
+static void view_begin(struct fh_str name, struct fh_buf *out)
+{
+    fh_buf_printf(out, "CREATE TEMP VIEW \"fh_v_%.*s\" AS SELECT tenant_id", FH_STR_ARG(name));
+}
+
+void fh_sqlite_sql_view(const struct fh_table *table, struct fh_buf *out)
+{
+    view_begin(table->name, out);
+    fh_buf_add_text(out, ",created_at,updated_at,deleted_at,version");
+    fh_buf_add_text(out, table->foreign_key_count > 0 ? ",fh_live" : "");
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        fh_buf_add_char(out, ',');
+        fh_sqlite_sql_name(table->columns[i].name, out);
+    }
+    fh_buf_add_text(out, " FROM main.");
+    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " WHERE tenant_id=fh_tenant()");
+}

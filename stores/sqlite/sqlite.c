@@ -1,0 +1,349 @@
+/* The shared tier on SQLite: one file, `shared.db`, in the store's directory.
+ *
+ * Happy path: submit hands a request to the writer's or the least busy reader's thread, which
+ * executes it and leaves its code; on the loop it is completed, or put into the queue again when
+ * the thread asks for that (writer.h).
+ *
+ * Failures: open() refuses what will not get better (no directory, not our file, damaged, no room);
+ * a file that another process holds is opened later, by the first request. A full queue is FH_FULL.
+ * Closing lets everything queued end; what would need another turn ends with FH_SHUTTING_DOWN. A
+ * start that fails half-way is undone by the same road, without a callback.
+ *
+ * See conn.h (isolation), writer.h (groups), reader.h (snapshots), ddl.c (tables).
+ */
+#include "stores/sqlite/sqlite.h"
+
+#include <errno.h>
+#include <fcntl.h>
+#include <limits.h>
+#include <pthread.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/log.h"
+#include "stores/sqlite/admit.h"
+#include "stores/sqlite/errors.h"
+#include "stores/sqlite/reader.h"
+#include "stores/sqlite/writer.h"
+
+#define QUEUE_MAX_DEFAULT 4096
+#define READERS_DEFAULT 2
+#define READERS_MAX 64
+#define FILE_NAME "shared.db"
+
+struct sqlite_store {
+    struct fh_store store; /* first */
+    char *path;
+    uint32_t queue_max;
+    uint32_t outstanding; /* with a worker, or between two turns */
+    struct fh_sqlite_writer writer;
+    struct fh_sqlite_reader *readers;
+    uint32_t reader_count; /* started */
+    uint32_t next_reader;
+    uint32_t workers; /* not stopped yet */
+    fh_store_closed_cb *closed_cb;
+    void *closed_arg;
+};
+
+static struct sqlite_store *self_of(const struct fh_store *store)
+{
+    return (struct sqlite_store *)(uintptr_t)store;
+}
+
+static void free_store(struct sqlite_store *self)
+{
+    for (uint32_t i = 0; i < self->reader_count; i++) {
+        fh_sqlite_conn_close(&self->readers[i].conn);
+    }
+    fh_sqlite_conn_close(&self->writer.eraser);
+    fh_sqlite_conn_close(&self->writer.conn); /* last: it folds the log into the file */
+    fh_free(self->readers);
+    fh_free(self->path);
+    fh_free(self);
+}
+
+static void stopped_cb(void *arg)
+{
+    struct sqlite_store *self = arg;
+    FH_ASSERT(self->workers > 0);
+    if (--self->workers > 0) {
+        return;
+    }
+    FH_ASSERT(self->outstanding == 0);
+    fh_store_closed_cb *closed_cb = self->closed_cb;
+    void *closed_arg = self->closed_arg;
+    free_store(self);
+    if (closed_cb != NULL) {
+        closed_cb(closed_arg);
+    }
+}
+
+static void stop(struct sqlite_store *self)
+{
+    self->store.closing = true;
+    if (self->workers == 0) {
+        free_store(self);
+        return;
+    }
+    fh_worker_stop(self->writer.worker, stopped_cb, self);
+    for (uint32_t i = 0; i < self->reader_count; i++) {
+        fh_worker_stop(self->readers[i].worker, stopped_cb, self);
+    }
+}
+
+static enum fh_code path_error(struct fh_error *error, const char *location, int reason)
+{
+    enum fh_code code = FH_UNAVAILABLE;
+    if (reason == ENOSPC || reason == EDQUOT) {
+        code = FH_DISK_FULL;
+    } else if (reason == ENOTDIR || reason == ENOENT || reason == ENAMETOOLONG || reason == ELOOP) {
+        code = FH_INVALID;
+    }
+    return fh_error_set(error, code, "%s: %s", location, strerror(reason));
+}
+
+/* The directory, made when only its last part is missing; its real path, for SQLite refuses links.
+ */
+static enum fh_code find_directory(const char *location, char real[PATH_MAX],
+                                   struct fh_error *error)
+{
+    struct stat status;
+    if (location == NULL || location[0] == '\0') {
+        return fh_error_set(error, FH_INVALID, "a sqlite store needs a directory");
+    }
+    if (mkdir(location, 0700) != 0 && errno != EEXIST) {
+        return path_error(error, location, errno);
+    }
+    if (realpath(location, real) == NULL || stat(real, &status) != 0) {
+        return path_error(error, location, errno);
+    }
+    return S_ISDIR(status.st_mode) ? FH_OK : path_error(error, location, ENOTDIR);
+}
+
+/* Makes the name of a new file durable. */
+static enum fh_code sync_directory(const char *directory, struct fh_error *error)
+{
+    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
+    if (fd < 0) {
+        return path_error(error, directory, errno);
+    }
+    int failed = fsync(fd);
+    int reason = errno;
+    close(fd);
+    return failed == 0 ? FH_OK : path_error(error, directory, reason);
+}
+
+/* Makes the file, for this user only. One that is there is not opened here: closing a descriptor of
+ * it would drop the locks that SQLite connections of this process hold (POSIX locks belong to the
+ * process). */
+static enum fh_code make_file(const char *directory, const char *path, struct fh_error *error)
+{
+    struct stat status;
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd >= 0) {
+        close(fd);
+        return sync_directory(directory, error);
+    }
+    if (errno != EEXIST) {
+        return path_error(error, path, errno);
+    }
+    if (lstat(path, &status) != 0) {
+        return path_error(error, path, errno);
+    }
+    if (!S_ISREG(status.st_mode)) {
+        return fh_error_set(error, FH_INVALID, "%s is not a regular file", path);
+    }
+    return FH_OK;
+}
+
+/* A lock is no reason to refuse: it will be gone some day. */
+static enum fh_code try_file(struct sqlite_store *self, struct fh_error *error)
+{
+    struct fh_sqlite_conn *conn = &self->writer.conn;
+    struct fh_error why = FH_ERROR_INIT;
+    conn->deadline_us = INT64_MIN; /* do not wait */
+    enum fh_code code = fh_sqlite_conn_open(conn, &why);
+    if (code == FH_OK || (code == FH_UNAVAILABLE && (conn->last_rc & 0xff) == SQLITE_BUSY)) {
+        return FH_OK;
+    }
+    return fh_error_set(error, code, "%s: %s", self->path, why.message);
+}
+
+static enum fh_code make_path(struct sqlite_store *self, const char *location,
+                              struct fh_error *error)
+{
+    char real[PATH_MAX];
+    enum fh_code code = find_directory(location, real, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    size_t size = strlen(real) + sizeof("/" FILE_NAME);
+    self->path = fh_malloc(size);
+    if (self->path == NULL) {
+        return fh_error_set(error, FH_NOMEM, "out of memory");
+    }
+    (void)snprintf(self->path, size, "%s/%s", real, FILE_NAME);
+    return make_file(real, self->path, error);
+}
+
+static enum fh_code start_workers(struct sqlite_store *self, uint32_t readers,
+                                  struct fh_error *error)
+{
+    const struct fh_env *env = self->store.env;
+    enum fh_code code =
+        fh_worker_start(env->loop, "fh-sqlite-w", self->queue_max, FH_SQLITE_GROUP_MAX,
+                        fh_sqlite_writer_run, &self->writer, &self->writer.worker);
+    self->workers = code == FH_OK ? 1 : 0;
+    for (uint32_t i = 0; i < readers && code == FH_OK; i++) {
+        struct fh_sqlite_reader *reader = &self->readers[i];
+        fh_sqlite_conn_init(&reader->conn, FH_SQLITE_READER, self->path, env->clock,
+                            self->store.faults);
+        code = fh_worker_start(env->loop, "fh-sqlite-r", self->queue_max, FH_SQLITE_READ_BATCH_MAX,
+                               fh_sqlite_reader_run, reader, &reader->worker);
+        if (code == FH_OK) {
+            self->reader_count++;
+            self->workers++;
+        }
+    }
+    return code == FH_OK ? FH_OK : fh_error_set(error, code, "a thread could not be started");
+}
+
+/* SQLite counts its allocations under one lock for the whole process, and nobody reads the count.
+ * Too late when the process has used SQLite before: then it merely stays slower. */
+static void configure_once(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
+static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_config *config,
+                                struct fh_store **out, struct fh_error *error)
+{
+    uint32_t readers = config->connections_max > 0 ? config->connections_max : READERS_DEFAULT;
+    readers = readers < READERS_MAX ? readers : READERS_MAX;
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, configure_once);
+    struct sqlite_store *self = fh_calloc(1, sizeof(*self));
+    if (self == NULL) {
+        return fh_error_set(error, FH_NOMEM, "out of memory");
+    }
+    fh_store_init(&self->store, &fh_store_sqlite_ops, env, config);
+    self->queue_max = config->queue_max > 0 ? config->queue_max : QUEUE_MAX_DEFAULT;
+    fh_sqlite_conn_init(&self->writer.conn, FH_SQLITE_WRITER, NULL, env->clock, self->store.faults);
+    fh_sqlite_conn_init(&self->writer.eraser, FH_SQLITE_ERASER, NULL, env->clock,
+                        self->store.faults);
+    enum fh_code code = make_path(self, config->location, error);
+    if (code == FH_OK) {
+        self->writer.conn.path = self->path;
+        self->writer.eraser.path = self->path;
+        code = try_file(self, error);
+    }
+    if (code == FH_OK) {
+        self->readers = fh_calloc(readers, sizeof(*self->readers));
+        code = self->readers != NULL ? start_workers(self, readers, error)
+                                     : fh_error_set(error, FH_NOMEM, "out of memory");
+    }
+    if (code != FH_OK) {
+        stop(self);
+        return code;
+    }
+    *out = &self->store;
+    return FH_OK;
+}
+
+static void done_cb(struct fh_work *work)
+{
+    struct fh_request *request = FH_CONTAINER_OF(work, struct fh_request, work);
+    struct sqlite_store *self = self_of(request->store);
+    if (request->code == FH_SQLITE_AGAIN) {
+        enum fh_code code = fh_worker_submit(self->writer.worker, work);
+        if (code == FH_OK) {
+            return; /* the request is the worker's again */
+        }
+        request->code = code;
+        request->error = (struct fh_error)FH_ERROR_INIT;
+    }
+    FH_ASSERT(self->outstanding > 0);
+    self->outstanding--;
+    fh_request_complete(request, request->code);
+}
+
+static struct fh_worker *choose_reader(struct sqlite_store *self)
+{
+    uint32_t best = self->next_reader % self->reader_count;
+    self->next_reader = best + 1;
+    for (uint32_t i = 0; i < self->reader_count; i++) {
+        if (fh_worker_queued(self->readers[i].worker) <
+            fh_worker_queued(self->readers[best].worker)) {
+            best = i;
+        }
+    }
+    return self->readers[best].worker;
+}
+
+static bool is_write(enum fh_op op)
+{
+    return op == FH_OP_COMMIT || op == FH_OP_HOME_CREATE || op == FH_OP_HOME_ERASE ||
+           op == FH_OP_FENCE_SET || op == FH_OP_SCHEMA_APPLY;
+}
+
+static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *request)
+{
+    struct sqlite_store *self = self_of(store);
+    const struct fh_home *home = &request->scope.home;
+    if (request->op != FH_OP_CHECK &&
+        (home->tier != FH_TIER_SHARED || strcmp(home->name, FH_HOME_SHARED) != 0)) {
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED,
+                            "a sqlite store offers the shared home only");
+    }
+    if (self->outstanding >= self->queue_max) {
+        return fh_error_set(&request->error, FH_FULL, "the store's queue is full");
+    }
+    if (request->op == FH_OP_COMMIT) {
+        /* Taken here: clocks belong to the loop, and submission order is commit order. */
+        request->as.commit.at_us = fh_clock_realtime_us(store->env->clock);
+    }
+    request->work.done_cb = done_cb;
+    enum fh_code code = fh_worker_submit(
+        is_write(request->op) ? self->writer.worker : choose_reader(self), &request->work);
+    if (code == FH_OK) {
+        self->outstanding++;
+    }
+    return code;
+}
+
+static void sqlite_cancel(struct fh_store *store, struct fh_request *request)
+{
+    (void)store;
+    fh_sqlite_cancel(request);
+}
+
+static void sqlite_stats(const struct fh_store *store, struct fh_store_stats *out)
+{
+    const struct sqlite_store *self = self_of(store);
+    *out = store->counters;
+    out->queued = self->outstanding;
+    out->connections = 1 + self->reader_count;
+}
+
+static void sqlite_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void *arg)
+{
+    struct sqlite_store *self = self_of(store);
+    FH_ASSERT(!store->closing);
+    self->closed_cb = closed_cb;
+    self->closed_arg = arg;
+    stop(self);
+}
+
+const struct fh_store_ops fh_store_sqlite_ops = {
+    .engine = "sqlite",
+    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_DURABLE,
+    .open = sqlite_open,
+    .submit = sqlite_submit,
+    .cancel = sqlite_cancel,
+    .stats = sqlite_stats,
+    .close = sqlite_close,
+};

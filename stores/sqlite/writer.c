@@ -1,0 +1,420 @@
+/* Happy path of a group:
+ *
+ *     BEGIN IMMEDIATE -> for each request: SAVEPOINT, the work, RELEASE -> COMMIT -> all
+ * acknowledged
+ *
+ * Failures:
+ * - A request is refused: ROLLBACK TO its savepoint, the group goes on.
+ * - An error has rolled the whole transaction back (FULL, IOERR, NOMEM may do that): SQLite is in
+ * autocommit mode again, and a later savepoint would commit by itself. So after every error that is
+ * looked at, and then nothing of the group holds: all are run again, singly.
+ * - COMMIT fails and the transaction is certainly not in the log: rolled back, all run again
+ * singly, where each meets its own error. COMMIT fails otherwise (a failed sync): nobody can tell,
+ * every request that wrote is FH_OUTCOME_UNKNOWN, and the connection is opened anew.
+ * - BEGIN meets a lock of another process: waited for in short slices, so that what else has ended
+ *   is delivered meanwhile; who has time left goes back into the queue, until the lock has been met
+ *   for a second (conn.h).
+ */
+#include "stores/sqlite/writer.h"
+
+#include "base/assert.h"
+#include "stores/sqlite/admit.h"
+#include "stores/sqlite/commit.h"
+#include "stores/sqlite/ddl.h"
+#include "stores/sqlite/errors.h"
+#include "stores/sqlite/fence.h"
+
+struct entry {
+    struct fh_request *request;
+    bool waiting; /* not executed yet, or its execution was undone */
+    bool wrote;   /* has changes in the open transaction */
+};
+
+static enum fh_code ddl_cb(void *arg, enum fh_sqlite_object kind, struct fh_str name,
+                           const char *sql, struct fh_error *error)
+{
+    (void)kind;
+    (void)name;
+    return fh_sqlite_conn_exec(arg, sql, error);
+}
+
+static enum fh_code set_version(struct fh_sqlite_conn *conn, uint32_t version,
+                                struct fh_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    bool row = false;
+    enum fh_code code =
+        fh_sqlite_statement_get(conn, FH_SQLITE_VERSION_SET, NULL, 0, NULL, &statement, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    int rc = sqlite3_bind_int64(statement, 1, version);
+    code = rc == SQLITE_OK ? fh_sqlite_statement_step(conn, statement, &row, error)
+                           : fh_sqlite_conn_fail(conn, rc, error);
+    fh_sqlite_statement_end(conn, statement);
+    return code;
+}
+
+static enum fh_code schema_apply(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    struct fh_op_schema *op = &request->as.schema;
+    int64_t present = 0;
+    enum fh_code code =
+        fh_sqlite_conn_pragma(conn, "SELECT value FROM main.fh_meta WHERE name='schema_version'",
+                              &present, &request->error);
+    if (code != FH_OK) {
+        return code;
+    }
+    op->version_seen = present > 0 ? (uint32_t)present : 0;
+    if (op->version_seen > op->target->version) {
+        return fh_error_set(&request->error, FH_PRECONDITION,
+                            "the store has schema version %u, newer than %u", op->version_seen,
+                            op->target->version);
+    }
+    if (present == (int64_t)op->target->version) {
+        return FH_OK;
+    }
+    const struct fh_schema *from = fh_schema_at(op->target, op->version_seen);
+    if (from == NULL && op->version_seen > 0) {
+        return fh_error_set(&request->error, FH_PRECONDITION,
+                            "the store has schema version %u, which the new schema does not build "
+                            "on",
+                            op->version_seen);
+    }
+    code = fh_sqlite_ddl_schema(from, op->target, ddl_cb, conn, &request->error);
+    if (code == FH_OK) {
+        code = set_version(conn, op->target->version, &request->error);
+    }
+    if (code == FH_OK) {
+        op->version_seen = op->target->version;
+    }
+    return code;
+}
+
+static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    switch (request->op) {
+    case FH_OP_COMMIT:
+        return fh_sqlite_commit(conn, request);
+    case FH_OP_FENCE_SET:
+        return fh_sqlite_fence_set(conn, request);
+    case FH_OP_HOME_CREATE:
+        return fh_sqlite_home_create(conn, request);
+    case FH_OP_SCHEMA_APPLY:
+        return schema_apply(conn, request);
+    default:
+        FH_UNREACHABLE();
+    }
+}
+
+static bool keeps_changes(const struct fh_request *request)
+{
+    return request->code == FH_OK &&
+           !(request->op == FH_OP_COMMIT && request->as.commit.validate_only);
+}
+
+/* Fails with a message that all of them share. */
+static void fail_waiting(struct entry *entries, size_t count, enum fh_code code,
+                         const struct fh_error *error)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].waiting) {
+            entries[i].waiting = false;
+            entries[i].request->code = code;
+            if (code != FH_SQLITE_AGAIN) {
+                entries[i].request->error = *error;
+            }
+        }
+    }
+}
+
+static int64_t first_deadline(const struct entry *entries, size_t count)
+{
+    int64_t first = FH_DEADLINE_NONE;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].waiting && entries[i].request->deadline_us < first) {
+            first = entries[i].request->deadline_us;
+        }
+    }
+    return first;
+}
+
+/* The lock was not to be had. Nobody is left waiting. */
+static void give_up_lock(struct fh_sqlite_conn *conn, struct entry *entries, size_t count,
+                         const struct fh_error *error)
+{
+    bool patient = ++conn->lock_slices < FH_SQLITE_LOCK_SLICES_MAX;
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].waiting) {
+            enum fh_code code = fh_sqlite_admit(conn->clock, entries[i].request);
+            if (code != FH_OK) {
+                entries[i].request->code = code;
+                entries[i].waiting = false;
+            }
+        }
+    }
+    fail_waiting(entries, count, patient ? FH_SQLITE_AGAIN : FH_UNAVAILABLE, error);
+}
+
+/* BEGIN IMMEDIATE; on anything but FH_OK every waiting entry has its answer. */
+static enum fh_code begin(struct fh_sqlite_conn *conn, struct entry *entries, size_t count)
+{
+    struct fh_error error = FH_ERROR_INIT;
+    conn->deadline_us = first_deadline(entries, count);
+    conn->last_rc = SQLITE_OK;
+    enum fh_code code = fh_sqlite_statement_run(conn, FH_SQLITE_BEGIN_WRITE, &error);
+    if (code != FH_OK && (conn->last_rc & 0xff) == SQLITE_BUSY) {
+        give_up_lock(conn, entries, count, &error);
+        return code;
+    }
+    conn->lock_slices = 0;
+    if (code != FH_OK) {
+        fail_waiting(entries, count, code, &error);
+    }
+    return code;
+}
+
+static void roll_back(struct fh_sqlite_conn *conn)
+{
+    if (fh_sqlite_conn_in_transaction(conn) &&
+        fh_sqlite_statement_run(conn, FH_SQLITE_ROLLBACK, NULL) != FH_OK) {
+        conn->broken = true; /* closing ends it */
+    }
+}
+
+/* COMMIT. FH_OK, FH_OUTCOME_UNKNOWN, or the reason why certainly nothing was written. */
+static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    conn->last_rc = SQLITE_OK;
+    enum fh_code code = fh_sqlite_statement_run(conn, FH_SQLITE_COMMIT, error);
+    if (code == FH_OK) {
+        return FH_OK;
+    }
+    bool refused = fh_sqlite_commit_refused(conn->last_rc);
+    roll_back(conn);
+    if (refused) {
+        return code;
+    }
+    conn->broken = true;
+    return fh_error_set(error, FH_OUTCOME_UNKNOWN,
+                        "the store's file failed while the write was committed; repeat it with the "
+                        "same request_id");
+}
+
+/* What one request needs of an open connection: nothing that may happen inside a transaction. */
+static enum fh_code ready(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    /* Fences and homes need no table of the application's, and an apply brings its own. */
+    const struct fh_schema *schema = request->op == FH_OP_COMMIT ? request->scope.schema : NULL;
+    enum fh_code code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
+    if (code == FH_UNAVAILABLE && schema != NULL && conn->schema_version < schema->version &&
+        conn->has_views) {
+        return fh_sqlite_fence_first(conn, request, true);
+    }
+    return code;
+}
+
+/* A transaction of its own. */
+static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
+{
+    struct fh_request *request = entry->request;
+    conn->deadline_us = request->deadline_us;
+    request->code = fh_sqlite_conn_open(conn, &request->error);
+    if (request->code == FH_OK) {
+        request->code = ready(conn, request);
+    }
+    if (request->code != FH_OK) {
+        entry->waiting = false;
+        return;
+    }
+    if (begin(conn, entry, 1) != FH_OK) {
+        return;
+    }
+    entry->waiting = false;
+    request->error = (struct fh_error)FH_ERROR_INIT;
+    request->code = dispatch(conn, request);
+    if (!keeps_changes(request)) {
+        roll_back(conn);
+        return;
+    }
+    if (!fh_sqlite_conn_in_transaction(conn)) {
+        /* It succeeded and yet the transaction is gone: never acknowledge that. */
+        request->code = fh_error_set(&request->error, FH_INTERNAL, "the transaction was lost");
+        return;
+    }
+    request->code = finish(conn, &request->error);
+}
+
+/* One request inside the group. False: the whole transaction is gone. */
+static bool run_in_savepoint(struct fh_sqlite_conn *conn, struct entry *entry)
+{
+    struct fh_request *request = entry->request;
+    request->error = (struct fh_error)FH_ERROR_INIT;
+    request->code = fh_sqlite_statement_run(conn, FH_SQLITE_SAVEPOINT, &request->error);
+    if (request->code != FH_OK) {
+        return false; /* without its savepoint nothing can be undone singly */
+    }
+    request->code = dispatch(conn, request);
+    if (!fh_sqlite_conn_in_transaction(conn)) {
+        return false;
+    }
+    bool keeps = keeps_changes(request);
+    if (!keeps && fh_sqlite_statement_run(conn, FH_SQLITE_ROLLBACK_TO, NULL) != FH_OK) {
+        return false;
+    }
+    if (fh_sqlite_statement_run(conn, FH_SQLITE_RELEASE, NULL) != FH_OK) {
+        return false;
+    }
+    entry->waiting = false;
+    entry->wrote = keeps;
+    return fh_sqlite_conn_in_transaction(conn);
+}
+
+static void run_singly(struct fh_sqlite_conn *conn, struct entry *entries, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].waiting) {
+            run_single(conn, &entries[i]);
+        }
+    }
+}
+
+/* Nothing of the group holds any more. */
+static void undo(struct entry *entries, const bool *member, size_t count)
+{
+    for (size_t i = 0; i < count; i++) {
+        entries[i].waiting = member[i];
+        entries[i].wrote = false;
+    }
+}
+
+static void run_group(struct fh_sqlite_conn *conn, struct entry *entries, size_t count)
+{
+    bool member[FH_SQLITE_GROUP_MAX] = {false};
+    struct fh_error error = FH_ERROR_INIT;
+    for (size_t i = 0; i < count; i++) {
+        member[i] = entries[i].waiting;
+    }
+    if (begin(conn, entries, count) != FH_OK) {
+        return;
+    }
+    bool whole = true;
+    for (size_t i = 0; i < count && whole; i++) {
+        if (entries[i].waiting) {
+            whole = run_in_savepoint(conn, &entries[i]);
+        }
+    }
+    enum fh_code code = whole ? finish(conn, &error) : FH_INTERNAL;
+    if (code == FH_OK) {
+        return;
+    }
+    if (code == FH_OUTCOME_UNKNOWN) {
+        for (size_t i = 0; i < count; i++) {
+            if (entries[i].wrote) {
+                entries[i].request->code = code;
+                entries[i].request->error = error;
+            }
+        }
+        return;
+    }
+    roll_back(conn);
+    undo(entries, member, count);
+    run_singly(conn, entries, count);
+}
+
+/* A batch of one erase, in a transaction and on a connection of its own: its foreign keys are off,
+ * for batches take a tenant's tables one after another. */
+static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *request)
+{
+    struct fh_sqlite_conn *conn = &writer->eraser;
+    struct entry entry = {.request = request, .waiting = true};
+    uint64_t erased = request->as.home.rows_erased;
+    bool more = false;
+    conn->deadline_us = request->deadline_us;
+    request->code = fh_sqlite_conn_open(conn, &request->error);
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_conn_use_schema(conn, NULL, &request->error);
+    }
+    if (request->code != FH_OK || begin(conn, &entry, 1) != FH_OK) {
+        return;
+    }
+    request->code = fh_sqlite_conn_read_version(conn, &request->error);
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_home_erase(conn, request, writer->newest, &more);
+    }
+    if (request->code == FH_OK && fh_sqlite_conn_in_transaction(conn)) {
+        request->code = finish(conn, &request->error);
+    } else {
+        roll_back(conn);
+    }
+    if (request->code != FH_OK) {
+        request->as.home.rows_erased = erased;
+    } else if (more) {
+        request->code = FH_SQLITE_AGAIN;
+    }
+}
+
+static void note_schema(struct fh_sqlite_writer *writer, const struct fh_schema *schema)
+{
+    if (schema != NULL && (writer->newest == NULL || schema->version > writer->newest->version)) {
+        writer->newest = schema;
+    }
+}
+
+/* Fills `entries`; answers how many wait for the group. */
+static size_t prepare(struct fh_sqlite_writer *writer, struct fh_work **items,
+                      struct entry *entries, size_t count)
+{
+    struct fh_sqlite_conn *conn = &writer->conn;
+    struct fh_error error = FH_ERROR_INIT;
+    size_t waiting = 0;
+    for (size_t i = 0; i < count; i++) {
+        struct fh_request *request = FH_CONTAINER_OF(items[i], struct fh_request, work);
+        note_schema(writer, request->scope.schema);
+        if (request->op == FH_OP_SCHEMA_APPLY) {
+            note_schema(writer, request->as.schema.target);
+        }
+        request->code = fh_sqlite_admit(conn->clock, request);
+        entries[i] = (struct entry){
+            .request = request,
+            .waiting = request->code == FH_OK && request->op != FH_OP_HOME_ERASE,
+        };
+        waiting += entries[i].waiting ? 1 : 0;
+    }
+    if (waiting == 0) {
+        return 0;
+    }
+    conn->deadline_us = first_deadline(entries, count);
+    enum fh_code code = fh_sqlite_conn_open(conn, &error);
+    if (code != FH_OK) {
+        fail_waiting(entries, count, code, &error);
+        return 0;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (entries[i].waiting) {
+            entries[i].request->code = ready(conn, entries[i].request);
+            entries[i].waiting = entries[i].request->code == FH_OK;
+            waiting -= entries[i].waiting ? 0 : 1;
+        }
+    }
+    return waiting;
+}
+
+void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
+{
+    struct fh_sqlite_writer *writer = ctx;
+    struct entry entries[FH_SQLITE_GROUP_MAX];
+    FH_ASSERT(count <= FH_SQLITE_GROUP_MAX);
+    size_t waiting = prepare(writer, items, entries, count);
+    if (waiting == 1) {
+        run_singly(&writer->conn, entries, count);
+    } else if (waiting > 1) {
+        run_group(&writer->conn, entries, count);
+    }
+    for (size_t i = 0; i < count; i++) {
+        struct fh_request *request = entries[i].request;
+        if (request->op == FH_OP_HOME_ERASE && request->code == FH_OK) {
+            run_erase(writer, request);
+        }
+    }
+}

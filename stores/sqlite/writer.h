@@ -1,0 +1,29 @@
+/* The writer: the one thread that changes the file.
+ *
+ * What waits is taken in groups of up to FH_SQLITE_GROUP_MAX and committed as one transaction, each
+ * request in a savepoint of its own, so that one request's refusal undoes only itself. Nothing is
+ * acknowledged before the group's COMMIT. The writer is never interrupted.
+ */
+#ifndef FH_STORES_SQLITE_WRITER_H
+#define FH_STORES_SQLITE_WRITER_H
+
+#include "base/worker.h"
+#include "stores/sqlite/conn.h"
+
+#define FH_SQLITE_GROUP_MAX 64
+
+/* In request->code: not done yet, put it into the queue again (an erase with more rows, a request
+ * that met a lock and still has time). */
+#define FH_SQLITE_AGAIN FH_CODE_COUNT
+
+struct fh_sqlite_writer {
+    struct fh_sqlite_conn conn;
+    struct fh_sqlite_conn eraser;   /* opened by the first erase */
+    const struct fh_schema *newest; /* of all that requests brought: knows every table there is */
+    struct fh_worker *worker;
+};
+
+/* fh_worker_run_cb; ctx is the writer. Leaves each request's outcome in request->code. */
+void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count);
+
+#endif
