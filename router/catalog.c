@@ -1,0 +1,190 @@
+/* Happy path: pure rules, the same for every implementation of the catalog.
+ *
+ * Failures: a request out of bounds is refused before an implementation sees it, so that text that
+ * would be stored for ever is looked at in one place.
+ */
+#include "router/catalog.h"
+
+#define FH_SLUG_MIN 3
+#define TEXT_BYTES_MAX 1024 /* display names, plans, reasons, locations */
+#define LABEL_BYTES_MAX 256
+#define SQL_BYTES_MAX ((size_t)256 * 1024)
+
+const char *fh_tenant_state_name(enum fh_tenant_state state)
+{
+    switch (state) {
+    case FH_TENANT_PROVISIONING:
+        return "provisioning";
+    case FH_TENANT_ACTIVE:
+        return "active";
+    case FH_TENANT_SUSPENDED:
+        return "suspended";
+    case FH_TENANT_DELETING:
+        return "deleting";
+    case FH_TENANT_DELETED:
+        return "deleted";
+    }
+    return "unknown";
+}
+
+/* a-z 0-9 -, and a letter first. */
+static bool is_name(struct fh_str text)
+{
+    if (text.len == 0 || text.data[0] < 'a' || text.data[0] > 'z') {
+        return false;
+    }
+    for (size_t i = 0; i < text.len; i++) {
+        char c = text.data[i];
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '-') {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool fh_slug_is_valid(struct fh_str slug)
+{
+    return slug.len >= FH_SLUG_MIN && slug.len <= FH_SLUG_MAX && is_name(slug) &&
+           slug.data[slug.len - 1] != '-';
+}
+
+bool fh_store_name_is_valid(struct fh_str name)
+{
+    return name.len <= FH_STORE_NAME_MAX && is_name(name);
+}
+
+static bool is_bounded(struct fh_str text, size_t len_max)
+{
+    return text.len <= len_max && fh_str_is_text(text);
+}
+
+static bool is_terminated(const char *text, size_t size)
+{
+    return memchr(text, '\0', size) != NULL;
+}
+
+static enum fh_code invalid(struct fh_catalog_request *request, const char *what)
+{
+    return fh_error_set(&request->error, FH_INVALID, "%s", what);
+}
+
+static enum fh_code check_tenant(struct fh_catalog_request *request)
+{
+    const struct fh_tenant *tenant = &request->as.tenant;
+    const struct fh_placement *placement = &tenant->placement;
+    if (fh_uuid_is_nil(&tenant->uuid)) {
+        return invalid(request, "a tenant needs a uuid");
+    }
+    if (!fh_slug_is_valid(tenant->slug)) {
+        return invalid(request,
+                       "a slug is 3 to 63 of a-z, 0-9 and -, starts with a letter and does "
+                       "not end with -");
+    }
+    if (!is_bounded(tenant->display_name, TEXT_BYTES_MAX) ||
+        !is_bounded(tenant->plan, TEXT_BYTES_MAX)) {
+        return invalid(request, "display name or plan is longer than 1024 bytes or not text");
+    }
+    if (tenant->label_count > FH_LABELS_MAX) {
+        return invalid(request, "a tenant has at most 32 labels");
+    }
+    for (size_t i = 0; i < tenant->label_count; i++) {
+        const struct fh_label *label = &tenant->labels[i];
+        if (label->key.len == 0 || !is_bounded(label->key, LABEL_BYTES_MAX) ||
+            !is_bounded(label->value, LABEL_BYTES_MAX)) {
+            return invalid(request, "a label's key or value is empty, longer than 256 bytes or "
+                                    "not text");
+        }
+    }
+    if (!is_terminated(placement->store, sizeof(placement->store)) ||
+        !fh_store_name_is_valid(fh_str_of(placement->store)) ||
+        !is_terminated(placement->home.name, sizeof(placement->home.name)) ||
+        placement->home.tier < FH_TIER_SHARED || placement->home.tier > FH_TIER_DATABASE ||
+        placement->epoch < 1 || placement->epoch > INT64_MAX || placement->generation < 1 ||
+        placement->generation > INT64_MAX) {
+        return invalid(request, "not a placement");
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_store(struct fh_catalog_request *request)
+{
+    const struct fh_store_record *store = &request->as.store;
+    if (!is_terminated(store->name, sizeof(store->name)) ||
+        !fh_store_name_is_valid(fh_str_of(store->name))) {
+        return invalid(request, "a store's name is 1 to 40 of a-z, 0-9 and -, starting with a "
+                                "letter");
+    }
+    if (store->engine.len == 0 || !is_bounded(store->engine, LABEL_BYTES_MAX) ||
+        !is_bounded(store->location, 4 * TEXT_BYTES_MAX) ||
+        !is_bounded(store->owner_location, 4 * TEXT_BYTES_MAX) ||
+        !is_bounded(store->region, LABEL_BYTES_MAX)) {
+        return invalid(request, "a store's engine, location or region is too long or not text");
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_advance(struct fh_catalog_request *request)
+{
+    if (fh_uuid_is_nil(&request->as.advance.uuid) || request->as.advance.from_states == 0 ||
+        request->as.advance.to < FH_TENANT_PROVISIONING ||
+        request->as.advance.to > FH_TENANT_DELETED) {
+        return invalid(request, "not a change of a tenant's state");
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_migration(struct fh_catalog_request *request)
+{
+    const struct fh_migration_record *migration = &request->as.migration;
+    if (migration->version < 1 || migration->name.len == 0 ||
+        !is_bounded(migration->name, LABEL_BYTES_MAX) ||
+        !is_bounded(migration->sql, SQL_BYTES_MAX)) {
+        return invalid(request, "a migration's name or text is empty, too long or not text");
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_audit(struct fh_catalog_request *request)
+{
+    const struct fh_audit_context *audit = &request->audit;
+    if (!is_bounded(audit->actor, TEXT_BYTES_MAX) || !is_bounded(audit->address, LABEL_BYTES_MAX) ||
+        !is_bounded(audit->reason, TEXT_BYTES_MAX) ||
+        !is_bounded(audit->request_id, FH_REQUEST_ID_MAX)) {
+        return invalid(request, "actor, address, reason or request id is too long or not text");
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_catalog_check(struct fh_catalog_request *request)
+{
+    request->code = FH_OK;
+    memset(&request->error, 0, sizeof(request->error));
+    enum fh_code code = check_audit(request);
+    if (code != FH_OK) {
+        return code;
+    }
+    switch (request->op) {
+    case FH_CATALOG_TENANT_CREATE:
+        return check_tenant(request);
+    case FH_CATALOG_TENANT_GET:
+        if (fh_uuid_is_nil(&request->as.get.uuid) && !fh_slug_is_valid(request->as.get.slug)) {
+            return fh_error_set(&request->error, FH_NO_TENANT, "no tenant has such a slug");
+        }
+        return FH_OK;
+    case FH_CATALOG_TENANT_LIST:
+        return request->as.list.limit >= 1 && request->as.list.limit <= FH_PAGE_MAX
+                   ? FH_OK
+                   : invalid(request, "a page holds 1 to 1000 tenants");
+    case FH_CATALOG_TENANT_ADVANCE:
+        return check_advance(request);
+    case FH_CATALOG_STORE_CREATE:
+        return check_store(request);
+    case FH_CATALOG_MIGRATION_ADD:
+        return check_migration(request);
+    case FH_CATALOG_STORE_LIST:
+    case FH_CATALOG_MIGRATION_LIST:
+    case FH_CATALOG_PAGE_KEYS:
+        return FH_OK;
+    }
+    return invalid(request, "unknown operation");
+}

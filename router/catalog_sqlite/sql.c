@@ -1,0 +1,123 @@
+/* Happy path: a table of texts. A PostgreSQL catalog keeps the same tables and columns, so that one
+ * can be copied into the other.
+ *
+ * Deleted tenants stay, which is what makes a slug unusable for ever; their request ids stay too,
+ * so a late repetition of a creation does not make a second tenant.
+ */
+#include "router/catalog_sqlite/sql.h"
+
+#include "base/assert.h"
+
+const char fh_catalog_sql_schema[] =
+    "CREATE TABLE stores("
+    " name TEXT PRIMARY KEY,"
+    " engine TEXT NOT NULL,"
+    " location TEXT NOT NULL,"
+    " owner_location TEXT NOT NULL,"
+    " region TEXT NOT NULL,"
+    " may_lose_writes INTEGER NOT NULL CHECK(may_lose_writes IN (0,1)),"
+    " created_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE tenants("
+    " uuid BLOB PRIMARY KEY CHECK(length(uuid)=16),"
+    " slug TEXT NOT NULL UNIQUE,"
+    " display_name TEXT NOT NULL,"
+    " plan TEXT NOT NULL,"
+    " state INTEGER NOT NULL CHECK(state BETWEEN 1 AND 5),"
+    " request_id TEXT UNIQUE,"
+    " created_at INTEGER NOT NULL,"
+    " updated_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    /* The sweeper's: small however many tenants there are. */
+    "CREATE INDEX tenants_unfinished ON tenants(uuid) WHERE state IN (1,4);"
+    "CREATE TABLE placements("
+    " tenant BLOB PRIMARY KEY REFERENCES tenants(uuid),"
+    " store TEXT NOT NULL REFERENCES stores(name),"
+    " tier INTEGER NOT NULL CHECK(tier BETWEEN 1 AND 3),"
+    " home TEXT NOT NULL,"
+    " epoch INTEGER NOT NULL CHECK(epoch>0),"
+    " generation INTEGER NOT NULL CHECK(generation>0)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX placements_store ON placements(store);"
+    "CREATE TABLE labels("
+    " tenant BLOB NOT NULL REFERENCES tenants(uuid),"
+    " key TEXT NOT NULL,"
+    " value TEXT NOT NULL,"
+    " PRIMARY KEY(tenant,key)) STRICT, WITHOUT ROWID;"
+    "CREATE TABLE migrations("
+    " version INTEGER PRIMARY KEY CHECK(version>0),"
+    " name TEXT NOT NULL UNIQUE,"
+    " sql TEXT NOT NULL,"
+    " checksum BLOB NOT NULL CHECK(length(checksum)=32),"
+    " applied_at INTEGER NOT NULL) STRICT;"
+    "CREATE TABLE page_keys("
+    " id INTEGER PRIMARY KEY CHECK(id>0),"
+    " key BLOB NOT NULL CHECK(length(key)=32),"
+    " created_at INTEGER NOT NULL) STRICT;"
+    /* AUTOINCREMENT: an event's number is never given twice, so a gap shows a removal. */
+    "CREATE TABLE operator_events("
+    " id INTEGER PRIMARY KEY AUTOINCREMENT,"
+    " at INTEGER NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " address TEXT NOT NULL,"
+    " action TEXT NOT NULL,"
+    " resource TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " detail TEXT NOT NULL) STRICT;"
+    "CREATE INDEX operator_events_resource ON operator_events(resource,id);";
+
+#define TENANT_COLUMNS                                                              \
+    "SELECT t.uuid,t.slug,t.display_name,t.plan,t.state,t.created_at,t.updated_at," \
+    "p.store,p.tier,p.home,p.epoch,p.generation "                                   \
+    "FROM tenants t JOIN placements p ON p.tenant=t.uuid "
+
+static const char *const texts[FH_CATALOG_SQL_COUNT] = {
+    [FH_CATALOG_SQL_BEGIN_READ] = "BEGIN",
+    [FH_CATALOG_SQL_BEGIN_WRITE] = "BEGIN IMMEDIATE",
+    [FH_CATALOG_SQL_COMMIT] = "COMMIT",
+    [FH_CATALOG_SQL_ROLLBACK] = "ROLLBACK",
+    [FH_CATALOG_SQL_SAVEPOINT] = "SAVEPOINT item",
+    [FH_CATALOG_SQL_RELEASE] = "RELEASE item",
+    [FH_CATALOG_SQL_ROLLBACK_TO] = "ROLLBACK TO item",
+    [FH_CATALOG_SQL_TENANT_INSERT] =
+        "INSERT INTO tenants(uuid,slug,display_name,plan,state,request_id,created_at,updated_at) "
+        "VALUES(?1,?2,?3,?4,1,?5,?6,?6) ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_PLACEMENT_INSERT] =
+        "INSERT INTO placements(tenant,store,tier,home,epoch,generation) VALUES(?1,?2,?3,?4,?5,?6)",
+    [FH_CATALOG_SQL_LABEL_INSERT] =
+        "INSERT INTO labels(tenant,key,value) VALUES(?1,?2,?3) ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_TENANT_BY_UUID] = TENANT_COLUMNS "WHERE t.uuid=?1",
+    [FH_CATALOG_SQL_TENANT_BY_SLUG] = TENANT_COLUMNS "WHERE t.slug=?1",
+    [FH_CATALOG_SQL_TENANT_BY_REQUEST_ID] = TENANT_COLUMNS "WHERE t.request_id=?1",
+    [FH_CATALOG_SQL_TENANTS] =
+        TENANT_COLUMNS "WHERE t.uuid>?1 AND ((?2>>t.state)&1)=1 AND (?3=0 OR t.updated_at<?3) "
+                       "ORDER BY t.uuid LIMIT ?4",
+    [FH_CATALOG_SQL_TENANTS_UNFINISHED] =
+        TENANT_COLUMNS "WHERE t.state IN (1,4) AND t.uuid>?1 AND ((?2>>t.state)&1)=1 AND "
+                       "(?3=0 OR t.updated_at<?3) ORDER BY t.uuid LIMIT ?4",
+    [FH_CATALOG_SQL_LABELS] = "SELECT key,value FROM labels WHERE tenant=?1 ORDER BY key",
+    [FH_CATALOG_SQL_TENANT_ADVANCE] = "UPDATE tenants SET state=?2,updated_at=?3 WHERE uuid=?1",
+    [FH_CATALOG_SQL_GENERATION_SET] = "UPDATE placements SET generation=?2 WHERE tenant=?1",
+    [FH_CATALOG_SQL_STORE_INSERT] =
+        "INSERT INTO stores(name,engine,location,owner_location,region,may_lose_writes,created_at) "
+        "VALUES(?1,?2,?3,?4,?5,?6,?7) ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_STORE_EXISTS] = "SELECT 1 FROM stores WHERE name=?1",
+    [FH_CATALOG_SQL_STORES] =
+        "SELECT name,engine,location,owner_location,region,may_lose_writes,created_at "
+        "FROM stores ORDER BY name",
+    [FH_CATALOG_SQL_MIGRATION_NEWEST] = "SELECT count(*),coalesce(max(version),0) FROM migrations",
+    [FH_CATALOG_SQL_MIGRATION_INSERT] =
+        "INSERT INTO migrations(version,name,sql,checksum,applied_at) VALUES(?1,?2,?3,?4,?5) "
+        "ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_MIGRATIONS] =
+        "SELECT version,name,sql,checksum,applied_at FROM migrations ORDER BY version",
+    [FH_CATALOG_SQL_PAGE_KEY_INSERT] = "INSERT INTO page_keys(id,key,created_at) VALUES(?1,?2,?3)",
+    [FH_CATALOG_SQL_PAGE_KEYS] =
+        "SELECT id,key,created_at FROM page_keys ORDER BY id DESC LIMIT 64",
+    [FH_CATALOG_SQL_EVENT_INSERT] =
+        "INSERT INTO operator_events(at,actor,address,action,resource,reason,detail) "
+        "VALUES(?1,?2,?3,?4,?5,?6,?7)",
+};
+
+const char *fh_catalog_sql(enum fh_catalog_statement which)
+{
+    FH_ASSERT(which < FH_CATALOG_SQL_COUNT);
+    return texts[which];
+}

@@ -1,0 +1,96 @@
+/* The router: from a tenant to its home, for every request, on the loop.
+ *
+ * fh_router_submit() takes a store request whose scope names the tenant only. It finds the
+ * placement (cached, else from the catalog, one look-up however many wait), refuses tenants that
+ * are not active, admits or refuses by the tenant's concurrency bound, fills in the rest of the
+ * scope, and submits to the store. A store that answers FH_MOVED makes it refresh the placement and
+ * try again, FH_HELD makes it wait a little and try again, both within the request's deadline and
+ * only when the store executed nothing. Notifications are hints; fences make stale entries safe.
+ * With the catalog away, cached placements go on serving.
+ *
+ * Cache: at most `placements_max` entries (default 1,000,000; <= 200 bytes each), least recently
+ * used goes first; unknown tenants are remembered too, for a short time, in the same bound. The
+ * gate of a tenant's cutover (hold and release) joins here: an entry knows how many of its requests
+ * are in flight.
+ */
+#ifndef FH_ROUTER_ROUTER_H
+#define FH_ROUTER_ROUTER_H
+
+#include "base/env.h"
+#include "router/catalog.h"
+#include "router/wheel.h"
+#include "stores/store.h"
+
+struct fh_router;
+
+struct fh_router_options {
+    size_t placements_max; /* default 1,000,000 */
+    uint32_t
+        tenant_in_flight_max; /* requests of one tenant at once; default 512; beyond: FH_FULL */
+    int64_t negative_ttl_us;  /* how long "no such tenant" is remembered; default 1 s */
+};
+void fh_router_options_init(struct fh_router_options *options);
+
+/* Borrows env and catalog. */
+FH_MUST_CHECK enum fh_code fh_router_create(const struct fh_env *env, struct fh_catalog *catalog,
+                                            const struct fh_router_options *options,
+                                            struct fh_router **out);
+/* Nothing may be in flight. Closes its own handles with a callback. */
+void fh_router_close(struct fh_router *router, void (*closed_cb)(void *arg), void *arg);
+
+/* Stores by name; the router borrows them. Few (<= 1000). */
+FH_MUST_CHECK enum fh_code fh_router_add_store(struct fh_router *router, struct fh_store *store);
+/* Only a store that no placement uses. */
+void fh_router_remove_store(struct fh_router *router, struct fh_store *store);
+struct fh_store *fh_router_store(const struct fh_router *router, struct fh_str name);
+struct fh_store *fh_router_next_store(const struct fh_router *router, size_t *cursor);
+
+/* The schema new requests are served with; kept for the process's life (stores/model.h). */
+void fh_router_set_schema(struct fh_router *router, const struct fh_schema *schema);
+const struct fh_schema *fh_router_schema(const struct fh_router *router);
+
+/* One routed request. Embed it in the call's arena; fill `request` (op, scope.tenant, deadline_us,
+ * arena, as), `done_cb` and `arg`. */
+struct fh_routed {
+    struct fh_request request;
+    void (*done_cb)(struct fh_routed *routed); /* exactly once, on the loop, not inside submit */
+    void *arg;
+    enum fh_code code; /* the outcome; request.error tells more */
+
+    /* The router's; all zero before the first submit */
+    struct fh_router *router;
+    struct fh_store *store;
+    struct fh_list node; /* of the waiters of a look-up */
+    struct fh_wheel_node timer;
+    uint32_t attempts; /* that the store turned away */
+    uint8_t phase;
+    bool cancelled;
+    bool home_missing; /* the store knows no such tenant, at the epoch tried */
+    void *entry;
+};
+
+/* For reads, lists, commits, events and reading the fence; everything else is the sagas'.
+ * scope.schema is kept when it is set, else it is the router's.
+ * Refuses (done_cb never called): FH_FULL, FH_NOMEM, FH_SHUTTING_DOWN, FH_INVALID, FH_DEADLINE;
+ * what is remembered of the tenant (FH_NO_TENANT, FH_SUSPENDED); FH_PRECONDITION without a schema;
+ * FH_UNAVAILABLE when the catalog refuses; and whatever the store refuses with. request.error tells
+ * more. */
+FH_MUST_CHECK enum fh_code fh_router_submit(struct fh_router *router, struct fh_routed *routed);
+/* A wish: it still completes exactly once, and not inside this call. */
+void fh_router_cancel(struct fh_router *router, struct fh_routed *routed);
+
+/* Forget what is cached of a tenant (it changed here, or a notification said so). */
+void fh_router_invalidate(struct fh_router *router, const struct fh_uuid *tenant);
+
+struct fh_router_stats {
+    uint64_t hits;
+    uint64_t misses;
+    uint64_t moved_retries;
+    uint64_t held_retries;
+    uint64_t refused_full;
+    size_t placements;
+    size_t in_flight;
+};
+void fh_router_stats(const struct fh_router *router, struct fh_router_stats *out);
+
+#endif

@@ -1,0 +1,529 @@
+/* One job at a time:
+ *
+ *     load:  LISTING -> models of what the catalog holds ----------------------------+
+ *     apply: LISTING -> the same, files compared and parsed -> ADDING (one a file) --+-> STORES ->
+ * end |                                     |
+ *                          +-- validate_only, or an error: end   +-- an error: on with what was
+ * added
+ *
+ * Happy path: the catalog is the truth and comes first; then every store is brought to the newest
+ * version, all at once; then the router serves it. A crash in between is healed by the next load.
+ *
+ * Failures: a file that cannot be parsed or was changed ends the job before anything is written. A
+ * store that is away stays behind: requests that need the newer schema fail cleanly there until
+ * catch_up. An error in mid-ADDING is told, but what the catalog holds by then goes on to the
+ * stores. done_cb is never called within the call that began the job, for every job begins with the
+ * catalog or a store.
+ */
+#include "router/schemas.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/map.h"
+#include "router/schema_versions.h"
+
+#define JOB_BYTES_MAX ((size_t)128 * 1024 * 1024) /* every file twice: as given, as stored */
+#define STORE_BYTES_MAX ((size_t)1024 * 1024)
+#define STORES_MAX 1000
+
+struct store_status {
+    char name[sizeof(((struct fh_store *)NULL)->name)];
+    uint32_t version;
+    char error[FH_ERROR_MESSAGE_MAX]; /* "" when it is not behind */
+};
+
+struct fh_schemas {
+    const struct fh_env *env;
+    struct fh_catalog *catalog;
+    struct fh_router *router;
+    struct fh_schema_versions versions;
+    struct fh_map statuses; /* by name */
+    bool busy;              /* a load or an apply runs */
+    size_t jobs;
+};
+
+enum job_state { JOB_LISTING, JOB_ADDING, JOB_STORES, JOB_ENDED };
+
+struct job;
+
+struct store_apply {
+    struct fh_request request;
+    struct fh_arena arena;
+    struct job *job;
+    char name[sizeof(((struct fh_store *)NULL)->name)];
+};
+
+struct job {
+    struct fh_schemas *schemas;
+    enum job_state state;
+    bool exclusive; /* load and apply */
+    bool validate_only;
+    bool tell_store;            /* catch_up: the store's failure is the job's */
+    struct fh_migration *files; /* NULL: load */
+    size_t file_count;
+    struct fh_schema_version
+        *parsed[FH_MIGRATIONS_MAX]; /* new ones, owned until they are the schemas' */
+    size_t parsed_count;
+    size_t added; /* of parsed */
+    struct fh_audit_context audit;
+    int64_t deadline_us;
+    struct fh_arena arena;
+    struct fh_catalog_request catalog;
+    struct store_apply *applies;
+    size_t apply_count;
+    size_t outstanding;
+    struct fh_schemas_result result;
+    fh_schemas_done_cb *done_cb;
+    void *arg;
+};
+
+static struct fh_str status_key(const void *item)
+{
+    const struct store_status *status = item;
+    return fh_str_of(status->name);
+}
+
+enum fh_code fh_schemas_create(const struct fh_env *env, struct fh_catalog *catalog,
+                               struct fh_router *router, struct fh_schemas **out)
+{
+    struct fh_schemas *schemas = fh_calloc(1, sizeof(*schemas));
+    if (schemas == NULL) {
+        return FH_NOMEM;
+    }
+    schemas->env = env;
+    schemas->catalog = catalog;
+    schemas->router = router;
+    fh_map_init(&schemas->statuses, STORES_MAX, status_key);
+    *out = schemas;
+    return FH_OK;
+}
+
+void fh_schemas_destroy(struct fh_schemas *schemas)
+{
+    if (schemas == NULL) {
+        return;
+    }
+    FH_ASSERT(schemas->jobs == 0);
+    fh_schema_versions_close(&schemas->versions);
+    size_t cursor = 0;
+    struct store_status *status = NULL;
+    while ((status = fh_map_next(&schemas->statuses, &cursor)) != NULL) {
+        fh_free(status);
+    }
+    fh_map_close(&schemas->statuses);
+    fh_free(schemas);
+}
+
+static void end_job(struct job *job)
+{
+    struct fh_schemas *schemas = job->schemas;
+    FH_ASSERT(job->outstanding == 0 && job->state != JOB_ENDED);
+    job->state = JOB_ENDED;
+    if (job->result.code != FH_OK) {
+        job->result.error.code = job->result.code;
+    }
+    for (size_t i = job->added; i < job->parsed_count; i++) {
+        fh_schema_version_free(job->parsed[i]);
+    }
+    for (size_t i = 0; i < job->apply_count; i++) {
+        fh_arena_close(&job->applies[i].arena);
+    }
+    if (job->exclusive) {
+        schemas->busy = false;
+    }
+    schemas->jobs--;
+    struct fh_schemas_result result = job->result;
+    fh_schemas_done_cb *done_cb = job->done_cb;
+    void *arg = job->arg;
+    fh_arena_close(&job->arena);
+    fh_free(job);
+    done_cb(&result, arg);
+}
+
+static void fail_job(struct job *job, enum fh_code code, const struct fh_error *error)
+{
+    if (job->result.code == FH_OK) { /* the first failure is the one to tell */
+        job->result.code = code;
+        job->result.error = *error;
+        if (error->code != code) {
+            (void)fh_error_set(&job->result.error, code, "%s", fh_code_text(code));
+        }
+    }
+}
+
+static struct store_status *status_of(struct fh_schemas *schemas, const char *name)
+{
+    struct store_status *status = fh_map_get(&schemas->statuses, fh_str_of(name));
+    if (status != NULL) {
+        return status;
+    }
+    status = fh_calloc(1, sizeof(*status));
+    if (status == NULL) {
+        return NULL;
+    }
+    (void)snprintf(status->name, sizeof(status->name), "%s", name);
+    if (fh_map_put(&schemas->statuses, status) != FH_OK) {
+        fh_free(status);
+        return NULL;
+    }
+    return status;
+}
+
+static void note_store(struct job *job, const char *name, enum fh_code code,
+                       const struct fh_request *request)
+{
+    struct fh_schemas *schemas = job->schemas;
+    const char *text = "";
+    if (code != FH_OK) {
+        text = request->error.code == code && request->error.message[0] != '\0'
+                   ? request->error.message
+                   : fh_code_text(code);
+        FH_LOG(schemas->env->log, WARN, "schema.store_behind", FH_KV_TEXT("store", name),
+               FH_KV_INT("version", request->as.schema.target->version), FH_KV_TEXT("why", text));
+        if (job->tell_store) {
+            struct fh_error error = FH_ERROR_INIT;
+            (void)fh_error_set(&error, code, "store %s: %s", name, text);
+            fail_job(job, code, &error);
+        }
+    }
+    struct store_status *status = status_of(schemas, name);
+    if (status == NULL) {
+        return; /* out of memory: it counts as never brought up, and catch_up tries again */
+    }
+    if (code == FH_OK) {
+        status->version = request->as.schema.target->version;
+    } else if (request->as.schema.version_seen > 0) {
+        status->version = request->as.schema.version_seen;
+    }
+    (void)snprintf(status->error, sizeof(status->error), "%s", text);
+}
+
+static void stores_done(struct job *job)
+{
+    if (job->exclusive) {
+        fh_router_set_schema(job->schemas->router, job->schemas->versions.current);
+    }
+    end_job(job);
+}
+
+static void store_done_cb(struct fh_request *request)
+{
+    struct store_apply *apply = request->arg;
+    struct job *job = apply->job;
+    note_store(job, apply->name, request->code, request);
+    FH_ASSERT(job->outstanding > 0);
+    job->outstanding--;
+    if (job->outstanding == 0) {
+        stores_done(job);
+    }
+}
+
+static enum fh_code submit_to_store(struct job *job, struct fh_store *store,
+                                    struct store_apply *apply)
+{
+    apply->job = job;
+    (void)snprintf(apply->name, sizeof(apply->name), "%s", store->name);
+    fh_arena_init(&apply->arena, STORE_BYTES_MAX);
+    apply->request = (struct fh_request){
+        .op = FH_OP_SCHEMA_APPLY,
+        .scope = {.home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}},
+        .deadline_us = job->deadline_us,
+        .arena = &apply->arena,
+        .done_cb = store_done_cb,
+        .arg = apply,
+        .as.schema.target = job->schemas->versions.current,
+    };
+    enum fh_code code = fh_store_submit(store, &apply->request);
+    if (code == FH_OK) {
+        job->outstanding++;
+    }
+    return code;
+}
+
+/* All at once. A store that hangs may take nine tenths of the time that is left, so that there is
+ * some to answer in. */
+static void begin_stores(struct job *job)
+{
+    struct fh_router *router = job->schemas->router;
+    FH_ASSERT(job->state == JOB_LISTING || job->state == JOB_ADDING);
+    job->state = JOB_STORES;
+    int64_t now_us = fh_clock_monotonic_us(job->schemas->env->clock);
+    if (job->deadline_us < FH_DEADLINE_NONE && job->deadline_us > now_us) {
+        job->deadline_us = now_us + (job->deadline_us - now_us) / 10 * 9;
+    }
+    size_t cursor = 0;
+    size_t count = 0;
+    while (fh_router_next_store(router, &cursor) != NULL) {
+        count++;
+    }
+    job->applies = FH_ARENA_ARRAY(&job->arena, struct store_apply, count);
+    if (job->applies == NULL) {
+        struct fh_error error = FH_ERROR_INIT;
+        fail_job(job, FH_NOMEM, &error);
+        stores_done(job);
+        return;
+    }
+    cursor = 0;
+    struct fh_store *store = NULL;
+    while ((store = fh_router_next_store(router, &cursor)) != NULL) {
+        struct store_apply *apply = &job->applies[job->apply_count++];
+        enum fh_code code = submit_to_store(job, store, apply);
+        if (code != FH_OK) {
+            note_store(job, apply->name, code, &apply->request);
+        }
+    }
+    if (job->outstanding == 0) {
+        stores_done(job);
+    }
+}
+
+static void add_next(struct job *job);
+
+static void added_cb(struct fh_catalog_request *request)
+{
+    struct job *job = request->arg;
+    if (request->code != FH_OK) {
+        fail_job(job, request->code, &request->error);
+        if (job->added == 0) {
+            end_job(job);
+        } else {
+            begin_stores(job);
+        }
+        return;
+    }
+    fh_schema_versions_adopt(&job->schemas->versions, job->parsed[job->added],
+                             request->as.migration.applied_at_us);
+    job->added++;
+    job->result.applied++;
+    add_next(job);
+}
+
+static void add_next(struct job *job)
+{
+    if (job->added == job->parsed_count) {
+        begin_stores(job);
+        return;
+    }
+    job->state = JOB_ADDING;
+    job->catalog = (struct fh_catalog_request){
+        .op = FH_CATALOG_MIGRATION_ADD,
+        .deadline_us = job->deadline_us,
+        .arena = &job->arena,
+        .done_cb = added_cb,
+        .arg = job,
+        .audit = job->audit,
+        .as.migration = job->parsed[job->added]->record,
+    };
+    enum fh_code code = fh_catalog_submit(job->schemas->catalog, &job->catalog);
+    if (code != FH_OK) {
+        fail_job(job, code, &job->catalog.error);
+        if (job->added == 0) {
+            end_job(job);
+        } else {
+            begin_stores(job);
+        }
+    }
+}
+
+static enum fh_code parse_files(struct job *job, struct fh_error *error)
+{
+    const struct fh_schemas *schemas = job->schemas;
+    const struct fh_schema *base = schemas->versions.count > 0 ? schemas->versions.current : NULL;
+    for (size_t i = schemas->versions.count; i < job->file_count; i++) {
+        struct fh_schema_version *version = NULL;
+        enum fh_code code = fh_schema_version_make(base, &job->files[i], &version, error);
+        if (code != FH_OK) {
+            return code;
+        }
+        job->parsed[job->parsed_count++] = version;
+        base = version->schema;
+    }
+    return FH_OK;
+}
+
+static void listed_cb(struct fh_catalog_request *request)
+{
+    struct job *job = request->arg;
+    struct fh_error error = request->error;
+    enum fh_code code = request->code;
+    FH_ASSERT(job->state == JOB_LISTING);
+    if (code == FH_OK) {
+        code = fh_schema_versions_learn(&job->schemas->versions, request->as.migrations.migrations,
+                                        request->as.migrations.count, &error);
+    }
+    if (code == FH_OK && job->files != NULL) {
+        code = fh_schema_versions_compare(&job->schemas->versions, job->files, job->file_count,
+                                          &error);
+    }
+    if (code == FH_OK && job->files != NULL) {
+        code = parse_files(job, &error);
+    }
+    if (code != FH_OK) {
+        fail_job(job, code, &error);
+        end_job(job);
+        return;
+    }
+    if (job->validate_only) {
+        job->result.applied = (uint32_t)job->parsed_count;
+        end_job(job);
+        return;
+    }
+    add_next(job);
+}
+
+static struct job *make_job(struct fh_schemas *schemas, int64_t deadline_us,
+                            fh_schemas_done_cb *done_cb, void *arg)
+{
+    struct job *job = fh_calloc(1, sizeof(*job));
+    if (job == NULL) {
+        return NULL;
+    }
+    job->schemas = schemas;
+    job->deadline_us = deadline_us;
+    job->done_cb = done_cb;
+    job->arg = arg;
+    fh_arena_init(&job->arena, JOB_BYTES_MAX);
+    return job;
+}
+
+static enum fh_code begin_listing(struct job *job)
+{
+    struct fh_schemas *schemas = job->schemas;
+    job->exclusive = true;
+    job->catalog = (struct fh_catalog_request){
+        .op = FH_CATALOG_MIGRATION_LIST,
+        .deadline_us = job->deadline_us,
+        .arena = &job->arena,
+        .done_cb = listed_cb,
+        .arg = job,
+    };
+    enum fh_code code = fh_catalog_submit(schemas->catalog, &job->catalog);
+    if (code != FH_OK) {
+        fh_arena_close(&job->arena);
+        fh_free(job);
+        return code;
+    }
+    schemas->busy = true;
+    schemas->jobs++;
+    return FH_OK;
+}
+
+enum fh_code fh_schemas_load(struct fh_schemas *schemas, int64_t deadline_us,
+                             fh_schemas_done_cb *done_cb, void *arg)
+{
+    if (schemas->busy) {
+        return FH_CONFLICT;
+    }
+    struct job *job = make_job(schemas, deadline_us, done_cb, arg);
+    return job != NULL ? begin_listing(job) : FH_NOMEM;
+}
+
+static enum fh_code copy_input(struct job *job, const struct fh_migration *files, size_t count,
+                               const struct fh_audit_context *audit)
+{
+    struct fh_arena *arena = &job->arena;
+    job->audit = *audit;
+    struct fh_str *texts[] = {&job->audit.actor, &job->audit.address, &job->audit.reason,
+                              &job->audit.request_id};
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < 4 && code == FH_OK; i++) {
+        code = fh_arena_str(arena, *texts[i], texts[i]);
+    }
+    job->files = FH_ARENA_ARRAY(arena, struct fh_migration, count);
+    if (job->files == NULL) {
+        return FH_NOMEM;
+    }
+    job->file_count = count;
+    for (size_t i = 0; i < count && code == FH_OK; i++) {
+        code = fh_arena_str(arena, files[i].name, &job->files[i].name);
+        if (code == FH_OK) {
+            code = fh_arena_str(arena, files[i].sql, &job->files[i].sql);
+        }
+    }
+    return code;
+}
+
+enum fh_code fh_schemas_apply(struct fh_schemas *schemas, const struct fh_migration *files,
+                              size_t count, bool validate_only,
+                              const struct fh_audit_context *audit, int64_t deadline_us,
+                              fh_schemas_done_cb *done_cb, void *arg)
+{
+    if (schemas->busy) {
+        return FH_CONFLICT;
+    }
+    if (count > FH_MIGRATIONS_MAX) {
+        return FH_TOO_LARGE;
+    }
+    for (size_t i = 0; i < count; i++) {
+        if (files[i].name.len == 0 || files[i].sql.len > FH_MIGRATION_BYTES_MAX) {
+            return FH_INVALID;
+        }
+    }
+    struct job *job = make_job(schemas, deadline_us, done_cb, arg);
+    if (job == NULL) {
+        return FH_NOMEM;
+    }
+    job->validate_only = validate_only;
+    enum fh_code code = copy_input(job, files, count, audit);
+    if (code != FH_OK) {
+        fh_arena_close(&job->arena);
+        fh_free(job);
+        return code;
+    }
+    return begin_listing(job);
+}
+
+enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struct fh_store *store,
+                                 int64_t deadline_us, fh_schemas_done_cb *done_cb, void *arg)
+{
+    if (schemas->versions.current == NULL) {
+        return FH_UNAVAILABLE; /* not loaded yet */
+    }
+    struct job *job = make_job(schemas, deadline_us, done_cb, arg);
+    if (job == NULL) {
+        return FH_NOMEM;
+    }
+    job->tell_store = true;
+    job->state = JOB_STORES;
+    enum fh_code code = FH_NOMEM;
+    job->applies = FH_ARENA_NEW(&job->arena, struct store_apply);
+    if (job->applies != NULL) {
+        job->apply_count = 1;
+        code = submit_to_store(job, store, &job->applies[0]);
+    }
+    if (code != FH_OK) {
+        fh_arena_close(&job->arena); /* the store's arena holds nothing yet */
+        fh_free(job);
+        return code;
+    }
+    schemas->jobs++;
+    return FH_OK;
+}
+
+const struct fh_schema *fh_schemas_current(const struct fh_schemas *schemas)
+{
+    return schemas->versions.current;
+}
+
+const struct fh_migration_record *fh_schemas_migrations(const struct fh_schemas *schemas,
+                                                        size_t *count)
+{
+    *count = schemas->versions.count;
+    return schemas->versions.records;
+}
+
+uint32_t fh_schemas_store_version(const struct fh_schemas *schemas, const struct fh_store *store,
+                                  const char **error)
+{
+    const struct store_status *status = fh_map_get(&schemas->statuses, fh_str_of(store->name));
+    if (status == NULL) {
+        *error = schemas->versions.current != NULL && schemas->versions.current->version > 0
+                     ? "the schema was not applied to this store yet"
+                     : "";
+        return 0;
+    }
+    *error = status->error;
+    return status->version;
+}
