@@ -1,0 +1,82 @@
+#include "server/app.h"
+
+static void router_metrics(const struct fh_app *app, struct fh_buf *out)
+{
+    struct fh_router_stats stats;
+    fh_router_stats(app->router, &stats);
+    fh_metrics_head(out, "freehold_placements", "gauge", "Placements cached.");
+    fh_metrics_sample(out, "freehold_placements", NULL, NULL, (double)stats.placements);
+    fh_metrics_head(out, "freehold_routed_in_flight", "gauge", "Tenant requests at the stores.");
+    fh_metrics_sample(out, "freehold_routed_in_flight", NULL, NULL, (double)stats.in_flight);
+    fh_metrics_head(out, "freehold_placement_lookups_total", "counter",
+                    "Placements looked up, by where they were found.");
+    fh_metrics_sample(out, "freehold_placement_lookups_total", "found", "cache",
+                      (double)stats.hits);
+    fh_metrics_sample(out, "freehold_placement_lookups_total", "found", "catalog",
+                      (double)stats.misses);
+    fh_metrics_head(out, "freehold_routed_retries_total", "counter",
+                    "Requests sent again because the tenant moved or was held.");
+    fh_metrics_sample(out, "freehold_routed_retries_total", "why", "moved",
+                      (double)stats.moved_retries);
+    fh_metrics_sample(out, "freehold_routed_retries_total", "why", "held",
+                      (double)stats.held_retries);
+    fh_metrics_head(out, "freehold_routed_refused_total", "counter",
+                    "Requests refused at a tenant's concurrency bound.");
+    fh_metrics_sample(out, "freehold_routed_refused_total", NULL, NULL, (double)stats.refused_full);
+}
+
+typedef double store_figure_cb(const struct fh_store_stats *stats);
+
+static double figure_submitted(const struct fh_store_stats *stats)
+{
+    return (double)stats->submitted;
+}
+
+static double figure_failed(const struct fh_store_stats *stats)
+{
+    return (double)stats->failed;
+}
+
+static double figure_in_flight(const struct fh_store_stats *stats)
+{
+    return (double)stats->in_flight;
+}
+
+static double figure_queued(const struct fh_store_stats *stats)
+{
+    return (double)stats->queued;
+}
+
+static double figure_connections(const struct fh_store_stats *stats)
+{
+    return (double)stats->connections;
+}
+
+static void store_metric(const struct fh_app *app, struct fh_buf *out, const char *name,
+                         const char *type, const char *help, store_figure_cb *figure)
+{
+    size_t cursor = 0;
+    const struct fh_store *store;
+    fh_metrics_head(out, name, type, help);
+    while ((store = fh_router_next_store(app->router, &cursor)) != NULL) {
+        struct fh_store_stats stats;
+        store->ops->stats(store, &stats);
+        fh_metrics_sample(out, name, "store", store->name, figure(&stats));
+    }
+}
+
+void fh_app_metrics_source(struct fh_buf *out, void *arg)
+{
+    const struct fh_app *app = arg;
+    router_metrics(app, out);
+    store_metric(app, out, "freehold_store_requests_total", "counter", "Requests submitted.",
+                 figure_submitted);
+    store_metric(app, out, "freehold_store_failures_total", "counter",
+                 "Requests that failed through no fault of the caller.", figure_failed);
+    store_metric(app, out, "freehold_store_in_flight", "gauge", "Requests not yet answered.",
+                 figure_in_flight);
+    store_metric(app, out, "freehold_store_queued", "gauge", "Requests waiting for a connection.",
+                 figure_queued);
+    store_metric(app, out, "freehold_store_connections", "gauge", "Connections or threads open.",
+                 figure_connections);
+}

@@ -1,0 +1,116 @@
+/* Happy path: create, fill in, submit, answer. Failures end the call with the catalog's error. */
+#include "server/handlers/admin.h"
+
+#include "base/assert.h"
+#include "server/auth/authenticate.h"
+#include "server/handlers/refusal.h"
+
+void *fh_admin_call_create(struct fh_call *call, struct fh_services *services, size_t size)
+{
+    const struct fh_principal *principal = fh_call_principal(call);
+    FH_ASSERT(principal != NULL && principal->realm == FH_REALM_OPERATOR);
+    FH_ASSERT(size >= sizeof(struct fh_admin_call));
+    struct fh_admin_call *admin_call = fh_arena_calloc(fh_call_arena(call), 1, size);
+    if (admin_call == NULL) {
+        fh_call_fail_code(call, FH_NOMEM);
+        return NULL;
+    }
+    admin_call->call = call;
+    admin_call->services = services;
+    return admin_call;
+}
+
+static void catalog_done_cb(struct fh_catalog_request *request)
+{
+    struct fh_admin_call *admin_call = request->arg;
+    if (admin_call->ended != NULL) {
+        admin_call->ended(admin_call);
+    }
+    if (request->code == FH_OK) {
+        admin_call->answer(admin_call);
+        return;
+    }
+    fh_call_fail_as(admin_call->call, request->code, &request->error);
+}
+
+void fh_admin_call_submit(struct fh_admin_call *admin_call, fh_admin_call_answer_cb *answer)
+{
+    struct fh_catalog_request *request = &admin_call->catalog;
+    admin_call->answer = answer;
+    request->deadline_us = fh_call_deadline_us(admin_call->call);
+    request->arena = fh_call_arena(admin_call->call);
+    request->done_cb = catalog_done_cb;
+    request->arg = admin_call;
+    enum fh_code code = fh_catalog_submit(admin_call->services->catalog, request);
+    if (code != FH_OK) {
+        fh_call_fail_as(admin_call->call, code, &request->error);
+    }
+}
+
+struct fh_audit_context fh_call_audit(struct fh_call *call, const char *reason)
+{
+    const struct fh_principal *principal = fh_call_principal(call);
+    return (struct fh_audit_context){
+        .actor = principal->subject,
+        .address = fh_call_peer(call),
+        .reason = fh_str_of(reason),
+    };
+}
+
+enum fh_code fh_store_name_parse(const char *name, const char *field, struct fh_str *out,
+                                 struct fh_error *error)
+{
+    struct fh_str rest = fh_str_of(name);
+    struct fh_str prefix = FH_STR("stores/");
+    if (!fh_str_starts_with(rest, prefix)) {
+        return fh_error_field(error, FH_INVALID, field, "%s must be stores/{store}", field);
+    }
+    rest.data += prefix.len;
+    rest.len -= prefix.len;
+    if (!fh_store_name_is_valid(rest)) {
+        return fh_error_field(error, FH_INVALID, field,
+                              "a store's name is 1 to %d of a-z, 0-9 and -, and starts with a "
+                              "letter",
+                              FH_STORE_NAME_MAX);
+    }
+    *out = rest;
+    return FH_OK;
+}
+
+enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid, struct fh_str *slug,
+                                  struct fh_error *error)
+{
+    struct fh_str rest = fh_str_of(name);
+    struct fh_str prefix = FH_STR("tenants/");
+    memset(uuid, 0, sizeof(*uuid));
+    *slug = (struct fh_str){0};
+    if (!fh_str_starts_with(rest, prefix)) {
+        return fh_error_field(error, FH_INVALID, "name",
+                              "name must be tenants/{uuid} or tenants/{slug}");
+    }
+    rest.data += prefix.len;
+    rest.len -= prefix.len;
+    if (fh_uuid_parse(rest, uuid) && !fh_uuid_is_nil(uuid)) {
+        return FH_OK;
+    }
+    memset(uuid, 0, sizeof(*uuid));
+    if (!fh_slug_is_valid(rest)) {
+        return fh_error_field(error, FH_INVALID, "name",
+                              "name is neither tenants/{uuid} nor tenants/{slug}");
+    }
+    *slug = rest;
+    return FH_OK;
+}
+
+enum fh_code fh_page_size_parse(int32_t page_size, size_t page_size_default, size_t *out,
+                                struct fh_error *error)
+{
+    if (page_size < 0) {
+        return fh_error_field(error, FH_INVALID, "page_size", "page_size is negative");
+    }
+    *out = page_size == 0 ? page_size_default : (size_t)page_size;
+    if (*out > FH_PAGE_MAX) {
+        *out = FH_PAGE_MAX;
+    }
+    return FH_OK;
+}

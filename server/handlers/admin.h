@@ -1,0 +1,43 @@
+/* What the operators' handlers share: a catalog request embedded in the call, names, pages, the
+ * audit context. */
+#ifndef FH_SERVER_HANDLERS_ADMIN_H
+#define FH_SERVER_HANDLERS_ADMIN_H
+
+#include <stdint.h>
+
+#include "router/catalog.h"
+#include "server/handlers/services.h"
+#include "server/rpc/call.h"
+
+struct fh_admin_call;
+typedef void fh_admin_call_answer_cb(struct fh_admin_call *admin_call);
+
+/* In the call's arena; embedded first in a handler's own state. */
+struct fh_admin_call {
+    struct fh_call *call;
+    struct fh_services *services;
+    struct fh_catalog_request catalog;
+    fh_admin_call_answer_cb *answer;
+    fh_admin_call_answer_cb *ended; /* or NULL; before the answer or the failure, whatever came */
+};
+
+FH_MUST_CHECK void *fh_admin_call_create(struct fh_call *call, struct fh_services *services,
+                                         size_t size);
+/* Submits `catalog` (op and `as` are set); `answer` runs when it succeeded, else the call fails
+ * with its error. */
+void fh_admin_call_submit(struct fh_admin_call *admin_call, fh_admin_call_answer_cb *answer);
+
+/* Who asks: from the verified principal, for the operators' audit. Borrows from the call. */
+struct fh_audit_context fh_call_audit(struct fh_call *call, const char *reason);
+
+/* "stores/{name}" to the name; FH_INVALID otherwise. */
+FH_MUST_CHECK enum fh_code fh_store_name_parse(const char *name, const char *field,
+                                               struct fh_str *out, struct fh_error *error);
+/* "tenants/{uuid}" or "tenants/{slug}": exactly one of the two is set. */
+FH_MUST_CHECK enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid,
+                                                struct fh_str *slug, struct fh_error *error);
+/* 0: the default; more than FH_PAGE_MAX: FH_PAGE_MAX; negative: FH_INVALID. */
+FH_MUST_CHECK enum fh_code fh_page_size_parse(int32_t page_size, size_t page_size_default,
+                                              size_t *out, struct fh_error *error);
+
+#endif

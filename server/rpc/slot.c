@@ -1,0 +1,77 @@
+/* Slots: requests we told gRPC we are ready for.
+ *
+ * Happy path: a slot completes with a request, its contents move into a call, it is armed again at
+ * once, before anything else is done with the request. Failure: completion without success means
+ * that the server is shutting down, and the slot stays unarmed.
+ */
+#include <grpc/byte_buffer.h>
+#include <grpc/grpc.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "server/rpc/internal.h"
+
+static bool arm(struct rpc_slot *slot)
+{
+    const struct rpc_method *method = slot->method;
+    const struct rpc_listener *listener = method->listener;
+    grpc_completion_queue *queue = fh_rpc_poller_queue(listener->server->poller);
+    grpc_call_error failed;
+
+    fh_rpc_tag_give(&slot->tag);
+    if (method->registered != NULL) {
+        failed = grpc_server_request_registered_call(
+            listener->grpc, method->registered, &slot->call, &slot->deadline, &slot->metadata,
+            method->kind == FH_RPC_BIDI ? NULL : &slot->payload, queue, queue, &slot->tag);
+    } else {
+        grpc_call_details_init(&slot->details);
+        failed = grpc_server_request_call(listener->grpc, &slot->call, &slot->details,
+                                          &slot->metadata, queue, queue, &slot->tag);
+    }
+    return failed == GRPC_CALL_OK;
+}
+
+static void slot_cb(struct fh_rpc_tag *tag, bool success)
+{
+    struct rpc_slot *slot = FH_CONTAINER_OF(tag, struct rpc_slot, tag);
+    struct rpc_slot arrived = *slot;
+
+    grpc_metadata_array_init(&slot->metadata);
+    slot->call = NULL;
+    slot->payload = NULL;
+    if (!success) {
+        grpc_metadata_array_destroy(&arrived.metadata);
+        if (slot->method->registered == NULL) {
+            grpc_call_details_destroy(&arrived.details);
+        }
+        return;
+    }
+    if (!arm(slot)) {
+        FH_LOG(slot->method->listener->server->env.log, ERROR, "rpc.slot_lost",
+               FH_KV_TEXT("method", slot->method->path));
+    }
+    if (arrived.method->registered == NULL) {
+        arrived.deadline = arrived.details.deadline;
+        grpc_call_details_destroy(&arrived.details);
+    }
+    fh_rpc_call_arrived(&arrived);
+    grpc_metadata_array_destroy(&arrived.metadata);
+}
+
+enum fh_code fh_rpc_slots_arm(struct rpc_method *method)
+{
+    method->slots = fh_calloc(method->slot_count, sizeof(*method->slots));
+    if (method->slots == NULL) {
+        return FH_NOMEM;
+    }
+    for (uint32_t i = 0; i < method->slot_count; i++) {
+        struct rpc_slot *slot = &method->slots[i];
+        slot->method = method;
+        slot->tag.cb = slot_cb;
+        grpc_metadata_array_init(&slot->metadata);
+        if (!arm(slot)) {
+            return FH_INTERNAL;
+        }
+    }
+    return FH_OK;
+}
