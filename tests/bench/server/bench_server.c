@@ -1,0 +1,13 @@
+/* freeholdd for benchmarks: the engines of the product, and memory. */
+#include "server/app.h"
+#include "stores/mem/mem.h"
+#include "stores/pg/pg.h"
+#include "stores/sqlite/sqlite.h"
+
+static const struct fh_store_ops *const engines[] = {&fh_store_mem_ops, &fh_store_sqlite_ops,
+                                                     &fh_store_pg_ops};
+
+int main(int argc, char **argv)
+{
+    return fh_app_main(argc, argv, engines, sizeof(engines) / sizeof(engines[0]));
+}

@@ -1,0 +1,266 @@
+#include "tests/conformance/model.h"
+
+#define NAME(text)                               \
+    {                                            \
+        .data = "" text, .len = sizeof(text) - 1 \
+    }
+
+static const struct fh_column author_columns[] = {
+    {.name = NAME("id"), .type = FH_TYPE_INT64, .not_null = true, .position = AUTHOR_ID},
+    {.name = NAME("name"), .type = FH_TYPE_TEXT, .not_null = true, .position = AUTHOR_NAME},
+    {.name = NAME("email"), .type = FH_TYPE_TEXT, .position = AUTHOR_EMAIL},
+    {.name = NAME("score"),
+     .type = FH_TYPE_INT32,
+     .default_kind = FH_DEFAULT_CONSTANT,
+     .default_value = {.type = FH_TYPE_INT32, .as.integer = 7},
+     .position = AUTHOR_SCORE},
+    {.name = NAME("joined"),
+     .type = FH_TYPE_TIMESTAMP,
+     .default_kind = FH_DEFAULT_NOW,
+     .position = AUTHOR_JOINED},
+    {.name = NAME("token"),
+     .type = FH_TYPE_UUID,
+     .default_kind = FH_DEFAULT_UUID,
+     .position = AUTHOR_TOKEN},
+    {.name = NAME("nick"),
+     .type = FH_TYPE_TEXT,
+     .length_max = 5,
+     .default_kind = FH_DEFAULT_CONSTANT,
+     .default_value = {.type = FH_TYPE_TEXT, .as.bytes = NAME("anon")},
+     .position = AUTHOR_NICK},
+};
+
+static const struct fh_index author_indexes[] = {
+    {.name = NAME("authors_email"), .unique = true, .column_count = 1, .columns = {AUTHOR_EMAIL}},
+    {.name = NAME("authors_name"), .unique = false, .column_count = 1, .columns = {AUTHOR_NAME}},
+};
+
+const struct fh_table model_authors = {.name = NAME("authors"),
+                                       .position = 0,
+                                       .column_count = 7,
+                                       .key_count = 1,
+                                       .index_count = 1,
+                                       .columns = author_columns,
+                                       .key = {AUTHOR_ID},
+                                       .indexes = author_indexes};
+
+const struct fh_table model_authors_v2 = {.name = NAME("authors"),
+                                          .position = 0,
+                                          .column_count = 7,
+                                          .key_count = 1,
+                                          .index_count = 2,
+                                          .columns = author_columns,
+                                          .key = {AUTHOR_ID},
+                                          .indexes = author_indexes};
+
+static const struct fh_column book_columns[] = {
+    {.name = NAME("title"), .type = FH_TYPE_TEXT, .position = BOOK_TITLE},
+    {.name = NAME("slug"), .type = FH_TYPE_TEXT, .not_null = true, .position = BOOK_SLUG},
+    {.name = NAME("author_id"), .type = FH_TYPE_INT64, .not_null = true, .position = BOOK_AUTHOR},
+    {.name = NAME("price"),
+     .type = FH_TYPE_NUMERIC,
+     .precision = 10,
+     .scale = 2,
+     .position = BOOK_PRICE},
+    {.name = NAME("stock"), .type = FH_TYPE_INT16, .position = BOOK_STOCK},
+    {.name = NAME("rating"), .type = FH_TYPE_FLOAT64, .position = BOOK_RATING},
+    {.name = NAME("sequel_author"), .type = FH_TYPE_INT64, .position = BOOK_SEQUEL_AUTHOR},
+    {.name = NAME("sequel_slug"), .type = FH_TYPE_TEXT, .position = BOOK_SEQUEL_SLUG},
+    {.name = NAME("seen"), .type = FH_TYPE_TIMESTAMP, .position = BOOK_SEEN},
+    {.name = NAME("day"), .type = FH_TYPE_DATE, .position = BOOK_DAY},
+    {.name = NAME("weight"), .type = FH_TYPE_FLOAT32, .position = BOOK_WEIGHT},
+};
+
+static const struct fh_index book_indexes[] = {
+    {.name = NAME("books_title"),
+     .unique = true,
+     .column_count = 2,
+     .columns = {BOOK_AUTHOR, BOOK_TITLE}},
+};
+
+static const struct fh_foreign_key book_references[] = {
+    {.name = NAME("books_author"),
+     .target = &model_authors,
+     .column_count = 1,
+     .columns = {BOOK_AUTHOR}},
+    {.name = NAME("books_sequel"),
+     .target = &model_books,
+     .column_count = 2,
+     .columns = {BOOK_SEQUEL_AUTHOR, BOOK_SEQUEL_SLUG}},
+};
+
+const struct fh_table model_books = {.name = NAME("books"),
+                                     .position = 1,
+                                     .column_count = 11,
+                                     .key_count = 2,
+                                     .index_count = 1,
+                                     .foreign_key_count = 2,
+                                     .columns = book_columns,
+                                     .key = {BOOK_AUTHOR, BOOK_SLUG},
+                                     .indexes = book_indexes,
+                                     .foreign_keys = book_references};
+
+static const struct fh_column kind_columns[] = {
+    {.name = NAME("id"), .type = FH_TYPE_INT32, .not_null = true, .position = KIND_ID},
+    {.name = NAME("k_bool"), .type = FH_TYPE_BOOL, .position = KIND_BOOL},
+    {.name = NAME("k_int16"), .type = FH_TYPE_INT16, .position = KIND_INT16},
+    {.name = NAME("k_int32"), .type = FH_TYPE_INT32, .position = KIND_INT32},
+    {.name = NAME("k_int64"), .type = FH_TYPE_INT64, .position = KIND_INT64},
+    {.name = NAME("k_float32"), .type = FH_TYPE_FLOAT32, .position = KIND_FLOAT32},
+    {.name = NAME("k_float64"), .type = FH_TYPE_FLOAT64, .position = KIND_FLOAT64},
+    {.name = NAME("k_numeric"),
+     .type = FH_TYPE_NUMERIC,
+     .precision = 18,
+     .scale = 6,
+     .position = KIND_NUMERIC},
+    {.name = NAME("k_numeric0"),
+     .type = FH_TYPE_NUMERIC,
+     .precision = 5,
+     .scale = 0,
+     .position = KIND_NUMERIC0},
+    {.name = NAME("k_text"), .type = FH_TYPE_TEXT, .position = KIND_TEXT},
+    {.name = NAME("k_varchar"), .type = FH_TYPE_TEXT, .length_max = 5, .position = KIND_VARCHAR},
+    {.name = NAME("k_bytes"), .type = FH_TYPE_BYTES, .position = KIND_BYTES},
+    {.name = NAME("k_timestamp"), .type = FH_TYPE_TIMESTAMP, .position = KIND_TIMESTAMP},
+    {.name = NAME("k_date"), .type = FH_TYPE_DATE, .position = KIND_DATE},
+    {.name = NAME("k_uuid"), .type = FH_TYPE_UUID, .position = KIND_UUID},
+    {.name = NAME("k_json"), .type = FH_TYPE_JSON, .position = KIND_JSON},
+};
+
+const struct fh_table model_kinds = {.name = NAME("kinds"),
+                                     .position = 2,
+                                     .column_count = KIND_COUNT,
+                                     .key_count = 1,
+                                     .columns = kind_columns,
+                                     .key = {KIND_ID}};
+
+static const struct fh_column token_columns[] = {
+    {.name = NAME("id"), .type = FH_TYPE_UUID, .not_null = true, .position = TOKEN_ID},
+    {.name = NAME("tag"), .type = FH_TYPE_TEXT, .position = TOKEN_TAG},
+};
+
+const struct fh_table model_tokens = {.name = NAME("tokens"),
+                                      .position = 3,
+                                      .column_count = 2,
+                                      .key_count = 1,
+                                      .columns = token_columns,
+                                      .key = {TOKEN_ID}};
+
+static const struct fh_column code_columns[] = {
+    {.name = NAME("region"), .type = FH_TYPE_TEXT, .not_null = true, .position = CODE_REGION},
+    {.name = NAME("number"), .type = FH_TYPE_INT32, .not_null = true, .position = CODE_NUMBER},
+    {.name = NAME("label"), .type = FH_TYPE_TEXT, .position = CODE_LABEL},
+};
+
+const struct fh_table model_codes = {.name = NAME("codes"),
+                                     .position = 4,
+                                     .column_count = 3,
+                                     .key_count = 2,
+                                     .columns = code_columns,
+                                     .key = {CODE_REGION, CODE_NUMBER}};
+
+static const struct fh_column slot_columns[] = {
+    {.name = NAME("day"), .type = FH_TYPE_DATE, .not_null = true, .position = SLOT_DAY},
+    {.name = NAME("at"), .type = FH_TYPE_TIMESTAMP, .not_null = true, .position = SLOT_AT},
+    {.name = NAME("raw"), .type = FH_TYPE_BYTES, .not_null = true, .position = SLOT_RAW},
+    {.name = NAME("flag"), .type = FH_TYPE_BOOL, .not_null = true, .position = SLOT_FLAG},
+    {.name = NAME("amount"),
+     .type = FH_TYPE_NUMERIC,
+     .precision = 9,
+     .scale = 3,
+     .not_null = true,
+     .position = SLOT_AMOUNT},
+    {.name = NAME("note"), .type = FH_TYPE_TEXT, .position = SLOT_NOTE},
+};
+
+const struct fh_table model_slots = {.name = NAME("slots"),
+                                     .position = 5,
+                                     .column_count = 6,
+                                     .key_count = 5,
+                                     .columns = slot_columns,
+                                     .key = {SLOT_DAY, SLOT_AT, SLOT_RAW, SLOT_FLAG, SLOT_AMOUNT}};
+
+static const struct fh_column review_columns[] = {
+    {.name = NAME("id"), .type = FH_TYPE_INT64, .not_null = true, .position = REVIEW_ID},
+    {.name = NAME("book_author"), .type = FH_TYPE_INT64, .position = REVIEW_AUTHOR},
+    {.name = NAME("book_slug"), .type = FH_TYPE_TEXT, .position = REVIEW_SLUG},
+};
+
+static const struct fh_foreign_key review_references[] = {
+    {.name = NAME("reviews_book"),
+     .target = &model_books,
+     .column_count = 2,
+     .columns = {REVIEW_AUTHOR, REVIEW_SLUG}},
+};
+
+const struct fh_table model_reviews = {.name = NAME("reviews"),
+                                       .position = 6,
+                                       .column_count = 3,
+                                       .key_count = 1,
+                                       .foreign_key_count = 1,
+                                       .columns = review_columns,
+                                       .key = {REVIEW_ID},
+                                       .foreign_keys = review_references};
+
+static const struct fh_table *const tables_v1[] = {&model_authors, &model_books, &model_kinds,
+                                                   &model_tokens,  &model_codes, &model_slots};
+static const struct fh_table *const tables_v2[] = {&model_authors_v2, &model_books, &model_kinds,
+                                                   &model_tokens,     &model_codes, &model_slots,
+                                                   &model_reviews};
+
+const struct fh_schema model_v1 = {.version = 1, .table_count = 6, .tables = tables_v1};
+const struct fh_schema model_v2 = {
+    .version = 2, .table_count = 7, .tables = tables_v2, .previous = &model_v1};
+
+struct fh_value text_value(const char *text)
+{
+    return (struct fh_value){.type = FH_TYPE_TEXT, .as.bytes = fh_str_of(text)};
+}
+
+struct fh_value int_value(enum fh_type type, int64_t value)
+{
+    return (struct fh_value){.type = type, .as.integer = value};
+}
+
+struct fh_value real_value(enum fh_type type, double value)
+{
+    return (struct fh_value){.type = type, .as.real = value};
+}
+
+struct fh_key key_author(int64_t id)
+{
+    return (struct fh_key){.table = &model_authors, .values = {int_value(FH_TYPE_INT64, id)}};
+}
+
+struct fh_key key_book(int64_t author, const char *slug)
+{
+    return (struct fh_key){.table = &model_books,
+                           .values = {int_value(FH_TYPE_INT64, author), text_value(slug)}};
+}
+
+struct fh_key key_kind(int64_t id)
+{
+    return (struct fh_key){.table = &model_kinds, .values = {int_value(FH_TYPE_INT32, id)}};
+}
+
+struct fh_key key_token(struct fh_uuid id)
+{
+    return (struct fh_key){.table = &model_tokens,
+                           .values = {{.type = FH_TYPE_UUID, .as.uuid = id}}};
+}
+
+struct fh_key key_code(const char *region, int64_t number)
+{
+    return (struct fh_key){.table = &model_codes,
+                           .values = {text_value(region), int_value(FH_TYPE_INT32, number)}};
+}
+
+struct fh_uuid uuid_of(uint8_t first, uint8_t last)
+{
+    struct fh_uuid uuid = {{0}};
+    uuid.bytes[0] = first;
+    uuid.bytes[6] = 0x70; /* looks like version 7 */
+    uuid.bytes[8] = 0x80;
+    uuid.bytes[15] = last;
+    return uuid;
+}

@@ -1,0 +1,1 @@
+create table t (id int primary key, a text default 'x' || U&'\00e4', check (a > 0))

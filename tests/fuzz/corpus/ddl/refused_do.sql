@@ -1,0 +1,1 @@
+do $$ begin; end $$; select 1 union select 2

@@ -1,0 +1,1 @@
+/* /* */ */ create index concurrently on t using gin ((lower(a)) desc) include (b) where c

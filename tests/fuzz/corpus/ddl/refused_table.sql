@@ -1,0 +1,1 @@
+create table if not exists public.t (like u, "Ä" int[] generated always as identity) partition by range (x)

@@ -1,0 +1,1 @@
+create table t (a int default ((((-(-1))))::int, b boolean default true, c real default 1e3

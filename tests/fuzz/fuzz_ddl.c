@@ -1,0 +1,103 @@
+/* Migration files: any bytes give a schema that keeps its invariants, or an error with a place
+ * inside the file. */
+#include <stddef.h>
+#include <stdint.h>
+#include <stdio.h>
+#include <string.h>
+
+#include "base/assert.h"
+#include "stores/schema/parse.h"
+
+#define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
+
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size);
+
+static void check_column(const struct fh_column *column, uint16_t position)
+{
+    FH_ASSERT(column->position == position);
+    FH_ASSERT(column->name.len >= 1 && column->name.len <= FH_IDENTIFIER_MAX);
+    FH_ASSERT(column->type >= FH_TYPE_BOOL && column->type <= FH_TYPE_JSON);
+    FH_ASSERT((column->type == FH_TYPE_NUMERIC) == (column->precision != 0));
+    FH_ASSERT(column->scale <= column->precision && column->precision <= 18);
+    if (column->default_kind == FH_DEFAULT_CONSTANT) {
+        FH_ASSERT(column->default_value.type == column->type && !column->default_value.is_null);
+    }
+}
+
+static void check_table(const struct fh_schema *schema, uint32_t position)
+{
+    const struct fh_table *table = schema->tables[position];
+    FH_ASSERT(table->position == position);
+    FH_ASSERT(table->column_count >= 1 && table->column_count <= FH_COLUMNS_MAX);
+    FH_ASSERT(table->key_count >= 1 && table->key_count <= FH_KEY_COLUMNS_MAX);
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        check_column(&table->columns[i], i);
+    }
+    for (uint16_t i = 0; i < table->key_count; i++) {
+        FH_ASSERT(table->key[i] < table->column_count && table->columns[table->key[i]].not_null);
+    }
+    FH_ASSERT(table->index_count <= FH_TABLE_INDEXES_MAX);
+    for (uint16_t i = 0; i < table->index_count; i++) {
+        const struct fh_index *index = &table->indexes[i];
+        FH_ASSERT(index->column_count >= 1 && index->column_count <= FH_INDEX_COLUMNS_MAX);
+        FH_ASSERT(index->name.len >= 1 && index->name.len <= FH_IDENTIFIER_MAX);
+        for (uint16_t c = 0; c < index->column_count; c++) {
+            FH_ASSERT(index->columns[c] < table->column_count);
+        }
+    }
+    FH_ASSERT(table->foreign_key_count <= FH_TABLE_FOREIGN_KEYS_MAX);
+    for (uint16_t i = 0; i < table->foreign_key_count; i++) {
+        const struct fh_foreign_key *key = &table->foreign_keys[i];
+        FH_ASSERT(key->target == schema->tables[key->target->position]);
+        FH_ASSERT(key->column_count == key->target->key_count);
+        for (uint16_t c = 0; c < key->column_count; c++) {
+            FH_ASSERT(table->columns[key->columns[c]].type ==
+                      key->target->columns[key->target->key[c]].type);
+        }
+    }
+}
+
+static void check_error(const struct fh_parse_error *error, const uint8_t *data, size_t size)
+{
+    uint32_t lines = 1;
+    for (size_t i = 0; i < size; i++) {
+        lines += data[i] == '\n';
+    }
+    FH_ASSERT(error->line >= 1 && error->line <= lines);
+    FH_ASSERT(error->column >= 1 && error->column <= size + 1);
+    char place[64];
+    int len = snprintf(place, sizeof(place), "f.sql:%u:%u: ", error->line, error->column);
+    FH_ASSERT(strncmp(error->error.message, place, (size_t)len) == 0);
+    FH_ASSERT(error->error.message[len] != '\0');
+}
+
+/* Twice: the second file, the same text behind a NUL-free base, sees a schema that is not empty. */
+int LLVMFuzzerTestOneInput(const uint8_t *data, size_t size)
+{
+    static const char base_sql[] =
+        "create table base (id int primary key, a text unique, up int references base);"
+        "create table pair (x uuid, y date, primary key (y, x)); create index on base (a, id);";
+    struct fh_arena arena;
+    fh_arena_init(&arena, ARENA_BYTES_MAX);
+    struct fh_parse_error error;
+    const struct fh_schema *base = NULL;
+    struct fh_migration first = {.name = FH_STR("base.sql"), .sql = fh_str_of(base_sql)};
+    FH_ASSERT(fh_schema_apply_migration(NULL, &first, &arena, &base, &error) == FH_OK);
+    struct fh_migration migration = {.name = FH_STR("f.sql"),
+                                     .sql = {.data = (const char *)data, .len = size}};
+    const struct fh_schema *schema = NULL;
+    enum fh_code code = fh_schema_apply_migration(base, &migration, &arena, &schema, &error);
+    if (code == FH_OK) {
+        FH_ASSERT(schema->version == 2 && schema->previous == base);
+        FH_ASSERT(schema->table_count >= base->table_count);
+        for (uint32_t i = 0; i < schema->table_count; i++) {
+            check_table(schema, i);
+        }
+    } else {
+        FH_ASSERT(code == FH_INVALID || code == FH_TOO_LARGE);
+        FH_ASSERT(schema == NULL && error.error.code == code);
+        check_error(&error, data, size);
+    }
+    fh_arena_close(&arena);
+    return 0;
+}

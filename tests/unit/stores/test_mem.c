@@ -1,0 +1,254 @@
+/* The nth allocation fails, for every n, in every request of the memory engine: each time an
+ * answer, nothing half done, nothing leaked. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+
+#include <cmocka.h>
+
+#include "base/alloc.h"
+#include "stores/mem/mem.h"
+#include "tests/conformance/model.h"
+
+struct fixture {
+    uv_loop_t loop;
+    struct fh_clock_virtual clock;
+    struct fh_env env;
+    struct fh_store *store;
+    struct fh_uuid tenant;
+};
+
+static int setup(void **state)
+{
+    static struct fixture f;
+    memset(&f, 0, sizeof(f));
+    fh_clock_virtual_init(&f.clock, INT64_C(1795226400000000));
+    f.env = (struct fh_env){.loop = &f.loop, .clock = &f.clock.clock};
+    f.tenant = uuid_of(1, 1);
+    *state = &f;
+    return uv_loop_init(&f.loop);
+}
+
+static int teardown(void **state)
+{
+    struct fixture *f = *state;
+    return uv_loop_close(&f->loop);
+}
+
+static void open_store(struct fixture *f)
+{
+    struct fh_store_config config = {.name = "memory"};
+    assert_int_equal(fh_store_mem_ops.open(&f->env, &config, &f->store, NULL), FH_OK);
+}
+
+static void closed_cb(void *arg)
+{
+    *(bool *)arg = true;
+}
+
+static void close_store(struct fixture *f)
+{
+    bool closed = false;
+    fh_store_close(f->store, closed_cb, &closed);
+    while (!closed) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+}
+
+static void done_cb(struct fh_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+static enum fh_code run(struct fixture *f, struct fh_request *request)
+{
+    bool done = false;
+    request->done_cb = done_cb;
+    request->arg = &done;
+    request->deadline_us = f->clock.monotonic_us + 1000;
+    request->scope.epoch = 1;
+    request->scope.home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    request->scope.schema = &model_v1;
+    if (request->op != FH_OP_SCHEMA_APPLY && request->op != FH_OP_CHECK) {
+        request->scope.tenant = f->tenant;
+    }
+    enum fh_code code = fh_store_submit(f->store, request);
+    if (code != FH_OK) {
+        return code;
+    }
+    while (!done) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    return request->code;
+}
+
+static struct fh_key keys[2];
+static struct fh_assignment assignment;
+static struct fh_write writes[3];
+
+/* The requests of a life, in order: each needs what those before it made. */
+static const enum fh_op life[] = {FH_OP_SCHEMA_APPLY, FH_OP_HOME_CREATE, FH_OP_COMMIT,
+                                  FH_OP_COMMIT,       FH_OP_GET,         FH_OP_LIST,
+                                  FH_OP_EVENTS,       FH_OP_FENCE_SET,   FH_OP_FENCE_READ,
+                                  FH_OP_CHECK,        FH_OP_HOME_ERASE};
+#define LIFE (sizeof(life) / sizeof(life[0]))
+
+static struct fh_request step(struct fixture *f, size_t index, struct fh_arena *arena)
+{
+    struct fh_request request = {.op = life[index], .arena = arena};
+    (void)f;
+    keys[0] = key_author(1);
+    keys[1] = key_book(1, "slug");
+    assignment = (struct fh_assignment){.column = AUTHOR_NAME, .value = text_value("name")};
+    writes[0] = (struct fh_write){.op = FH_WRITE_INSERT,
+                                  .key = key_author(1),
+                                  .assignments = &assignment,
+                                  .assignment_count = 1};
+    writes[1] = (struct fh_write){.op = FH_WRITE_INSERT, .key = key_book(1, "slug")};
+    writes[2] = (struct fh_write){.op = FH_WRITE_INSERT, .key = key_code("r", 1)};
+    const struct fh_fence fence = {1, 1, FH_FENCE_OPEN};
+    switch (request.op) {
+    case FH_OP_SCHEMA_APPLY:
+        request.as.schema.target = &model_v1;
+        break;
+    case FH_OP_HOME_CREATE:
+    case FH_OP_HOME_ERASE:
+        request.as.home.fence = fence;
+        break;
+    case FH_OP_COMMIT: /* then once more: a replay */
+        request.as.commit = (struct fh_op_commit){
+            .writes = writes, .count = 3, .request_id = FH_STR("id"), .actor = FH_STR("me")};
+        break;
+    case FH_OP_GET:
+        request.as.get.keys = keys;
+        request.as.get.count = 2;
+        break;
+    case FH_OP_LIST:
+        request.as.list.table = &model_authors;
+        request.as.list.limit = 10;
+        break;
+    case FH_OP_EVENTS:
+        request.as.events.limit = 10;
+        break;
+    case FH_OP_FENCE_SET:
+        request.as.fence.expected = fence;
+        request.as.fence.desired = fence;
+        break;
+    case FH_OP_FENCE_READ:
+    case FH_OP_CHECK:
+        break;
+    }
+    return request;
+}
+
+/* Rows and records there are by now. */
+static void count(struct fixture *f, size_t *rows, size_t *records)
+{
+    struct fh_arena arena;
+    fh_arena_init(&arena, (size_t)1 << 20);
+    *rows = 0;
+    const struct fh_table *const tables[] = {&model_authors, &model_books, &model_codes};
+    for (size_t i = 0; i < 3; i++) {
+        struct fh_request request = {.op = FH_OP_LIST, .arena = &arena};
+        request.as.list = (struct fh_op_list){.table = tables[i], .limit = 10};
+        assert_int_equal(run(f, &request), FH_OK);
+        *rows += request.as.list.count;
+    }
+    struct fh_request request = {.op = FH_OP_EVENTS, .arena = &arena};
+    request.as.events.limit = 10;
+    assert_int_equal(run(f, &request), FH_OK);
+    *records = request.as.events.count;
+    fh_arena_close(&arena);
+}
+
+static void test_every_allocation_of_every_request(void **state)
+{
+    struct fixture *f = *state;
+    long live = fh_alloc_live();
+    long failures[LIFE] = {0};
+    open_store(f);
+    for (size_t i = 0; i < LIFE; i++) {
+        enum fh_code code = FH_NOMEM;
+        for (long n = 0; code != FH_OK; n++) {
+            struct fh_arena arena;
+            fh_arena_init(&arena, (size_t)1 << 20);
+            struct fh_request request = step(f, i, &arena);
+            fh_alloc_fault_on(n, 1);
+            code = run(f, &request);
+            int delivered = fh_alloc_fault_off();
+            if (code != (delivered ? FH_NOMEM : FH_OK)) {
+                fail_msg("step %zu, allocation %ld: %s", i, n, fh_code_name(code));
+            }
+            failures[i] += delivered;
+            fh_arena_close(&arena);
+            if (life[i] == FH_OP_COMMIT) {
+                size_t rows = 0;
+                size_t records = 0;
+                count(f, &rows, &records);
+                bool made = code == FH_OK || i == 3;
+                assert_int_equal(rows, made ? 3 : 0); /* all or nothing */
+                assert_int_equal(records, made ? 1 : 0);
+            }
+        }
+    }
+    /* The loop did fail allocations where there are some. */
+    static const size_t allocating[] = {0, 1, 2, 3, 4, 5, 6, 9};
+    for (size_t i = 0; i < sizeof(allocating) / sizeof(allocating[0]); i++) {
+        assert_true(failures[allocating[i]] > 0);
+    }
+    assert_true(failures[2] > 8);
+    close_store(f);
+    assert_int_equal(fh_alloc_live(), live);
+}
+
+static void test_open_out_of_memory(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_store_config config = {.name = "memory"};
+    struct fh_error error = FH_ERROR_INIT;
+    fh_alloc_fault_on(0, 1);
+    assert_int_equal(fh_store_mem_ops.open(&f->env, &config, &f->store, &error), FH_NOMEM);
+    assert_true(fh_alloc_fault_off());
+    assert_true(error.message[0] != '\0');
+}
+
+/* An arena that is too small answers, too; and the store goes on. */
+static void test_small_arena(void **state)
+{
+    struct fixture *f = *state;
+    open_store(f);
+    struct fh_arena arena;
+    fh_arena_init(&arena, (size_t)1 << 20);
+    for (size_t i = 0; i < 2; i++) {
+        struct fh_request request = step(f, i, &arena);
+        assert_int_equal(run(f, &request), FH_OK);
+    }
+    enum fh_code code = FH_NOMEM;
+    size_t refusals = 0;
+    for (size_t bytes = 16; code != FH_OK; bytes += 64) {
+        struct fh_arena small;
+        fh_arena_init(&small, bytes);
+        struct fh_request request = step(f, 2, &small);
+        code = run(f, &request);
+        assert_true(code == FH_OK || code == FH_NOMEM || code == FH_TOO_LARGE);
+        refusals += code != FH_OK;
+        fh_arena_close(&small);
+    }
+    assert_true(refusals > 3);
+    size_t rows = 0;
+    size_t records = 0;
+    count(f, &rows, &records);
+    assert_int_equal(rows, 3);
+    assert_int_equal(records, 1);
+    fh_arena_close(&arena);
+    close_store(f);
+}
+
+#define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {TEST(test_every_allocation_of_every_request),
+                                       TEST(test_open_out_of_memory), TEST(test_small_arena)};
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}

@@ -1,0 +1,144 @@
+/* Statement texts: names quoted, the tenant's predicate everywhere, and no plan that scans. */
+#include "tests/unit/stores_sqlite/fixture.h"
+
+#include <stdlib.h>
+
+#include "base/alloc.h"
+#include "stores/sqlite/conn.h"
+
+static const enum fh_sqlite_shape system_reads[] = {FH_SQLITE_FENCE_READ, FH_SQLITE_RECORD_SEQ,
+                                                    FH_SQLITE_RECORD_FIND, FH_SQLITE_EVENTS,
+                                                    FH_SQLITE_EVENTS_BEFORE};
+static const enum fh_sqlite_shape table_reads[] = {
+    FH_SQLITE_GET,        FH_SQLITE_GET_ANY,        FH_SQLITE_LIST,   FH_SQLITE_LIST_ANY,
+    FH_SQLITE_LIST_AFTER, FH_SQLITE_LIST_AFTER_ANY, FH_SQLITE_BEFORE, FH_SQLITE_PARENT};
+static const enum fh_sqlite_shape table_writes[] = {FH_SQLITE_INSERT, FH_SQLITE_UPDATE,
+                                                    FH_SQLITE_DELETE, FH_SQLITE_ERASE};
+
+static void open_conn(struct fixture *f, struct fh_sqlite_conn *conn, enum fh_sqlite_role role)
+{
+    struct fh_error error = FH_ERROR_INIT;
+    fh_sqlite_conn_init(conn, role, f->path, &f->clock, NULL);
+    assert_code(fh_sqlite_conn_open(conn, &error), FH_OK);
+    assert_code(fh_sqlite_conn_use_schema(conn, &fixture_v1, &error), FH_OK);
+}
+
+/* The plan of the statement: every step is a search, and nothing is sorted. */
+static void assert_searches(struct fh_sqlite_conn *conn, enum fh_sqlite_shape shape,
+                            const struct fh_table *table, uint16_t ordinal)
+{
+    struct fh_buf sql;
+    sqlite3_stmt *plan = NULL;
+    fh_buf_init(&sql, 65536);
+    fh_buf_add_text(&sql, "EXPLAIN QUERY PLAN ");
+    fh_sqlite_sql(shape, table, ordinal, 0, &sql);
+    assert_code(fh_buf_code(&sql), FH_OK);
+    conn->access = FH_SQLITE_ACCESS_SETUP; /* EXPLAIN itself is not allowed otherwise */
+    assert_int_equal(sqlite3_prepare_v2(conn->db, sql.data, -1, &plan, NULL), SQLITE_OK);
+    int steps = 0;
+    while (sqlite3_step(plan) == SQLITE_ROW) {
+        const char *detail = (const char *)sqlite3_column_text(plan, 3);
+        if (strstr(detail, "SCAN") != NULL || strstr(detail, "TEMP B-TREE") != NULL) {
+            fail_msg("%s: %s", sql.data, detail);
+        }
+        steps += strstr(detail, "SEARCH") != NULL;
+    }
+    assert_true(steps > 0);
+    sqlite3_finalize(plan);
+    fh_buf_close(&sql);
+}
+
+static void test_plans_search(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_sqlite_conn conn;
+    open_conn(f, &conn, FH_SQLITE_READER);
+    for (size_t i = 0; i < sizeof(system_reads) / sizeof(system_reads[0]); i++) {
+        assert_searches(&conn, system_reads[i], NULL, 0);
+    }
+    for (size_t i = 0; i < sizeof(table_reads) / sizeof(table_reads[0]); i++) {
+        assert_searches(&conn, table_reads[i], &fixture_items, 0);
+        assert_searches(&conn, table_reads[i], &fixture_parts, 0);
+    }
+    assert_searches(&conn, FH_SQLITE_CHILD, &fixture_parts, 0);
+    assert_searches(&conn, FH_SQLITE_UNIQUE, &fixture_items, 0);
+    assert_searches(&conn, FH_SQLITE_UPDATE, &fixture_items, 0);
+    assert_searches(&conn, FH_SQLITE_DELETE, &fixture_items, 0);
+    assert_searches(&conn, FH_SQLITE_ERASE, &fixture_items, 0);
+    assert_searches(&conn, FH_SQLITE_ERASE, &fixture_parts, 0);
+    fh_sqlite_conn_close(&conn);
+}
+
+static void test_every_text_names_the_tenant(void **state)
+{
+    (void)state;
+    struct fh_buf sql;
+    fh_buf_init(&sql, 65536);
+    for (size_t i = 0; i < sizeof(table_reads) / sizeof(table_reads[0]); i++) {
+        fh_buf_clear(&sql);
+        fh_sqlite_sql(table_reads[i], &fixture_items, 0, 0, &sql);
+        assert_non_null(strstr(sql.data, "d.tenant_id=?1"));
+        assert_non_null(strstr(sql.data, "temp.\"fh_v_items\""));
+        assert_null(strstr(sql.data, "main."));
+    }
+    for (size_t i = 1; i < sizeof(table_writes) / sizeof(table_writes[0]); i++) {
+        fh_buf_clear(&sql);
+        fh_sqlite_sql(table_writes[i], &fixture_items, 0, 0, &sql);
+        assert_non_null(strstr(sql.data, "tenant_id=?1"));
+    }
+    fh_buf_close(&sql);
+}
+
+static void test_names_are_quoted(void **state)
+{
+    (void)state;
+    struct fh_buf out;
+    fh_buf_init(&out, 256);
+    fh_sqlite_sql_name(FH_STR("select"), &out);
+    assert_string_equal(out.data, "\"select\"");
+    fh_buf_clear(&out);
+    fh_sqlite_sql_name(FH_STR("a\"b; drop"), &out);
+    assert_string_equal(out.data, "\"a\"\"b; drop\"");
+    fh_buf_close(&out);
+}
+
+/* More shapes than are kept: the oldest goes, and all still work. */
+static void test_statements_are_bounded(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_sqlite_conn conn;
+    struct fh_error error = FH_ERROR_INIT;
+    open_conn(f, &conn, FH_SQLITE_READER);
+    size_t tables = FH_SQLITE_STATEMENTS_MAX + 40;
+    struct fh_table *copies = fh_calloc(tables, sizeof(*copies));
+    assert_non_null(copies);
+    for (int round = 0; round < 2; round++) {
+        for (size_t i = 0; i < tables; i++) {
+            sqlite3_stmt *statement = NULL;
+            bool row = true;
+            memcpy(&copies[i], &fixture_items,
+                   sizeof(copies[i])); /* another address, another key */
+            assert_code(fh_sqlite_statement_get(&conn, FH_SQLITE_BEFORE, &copies[i], 0, &f->a,
+                                                &statement, &error),
+                        FH_OK);
+            assert_int_equal(sqlite3_bind_int64(statement, 2, 1), SQLITE_OK);
+            assert_code(fh_sqlite_statement_step(&conn, statement, &row, &error), FH_OK);
+            assert_false(row);
+            fh_sqlite_statement_end(&conn, statement);
+            assert_true(conn.statements.map.count <= FH_SQLITE_STATEMENTS_MAX);
+        }
+    }
+    fh_sqlite_conn_close(&conn);
+    fh_free(copies);
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        FIXTURE_TEST(test_plans_search),
+        cmocka_unit_test(test_every_text_names_the_tenant),
+        cmocka_unit_test(test_names_are_quoted),
+        FIXTURE_TEST(test_statements_are_bounded),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
