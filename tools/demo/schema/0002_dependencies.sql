@@ -1,0 +1,6 @@
+create table dependencies (
+    package text not null references packages (name),
+    position integer not null,
+    requirement text not null,
+    primary key (package, position)
+);

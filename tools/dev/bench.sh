@@ -1,0 +1,19 @@
+#!/usr/bin/env bash
+# Summary: build release and measure
+#
+# usage: ./dev bench [NAME]... [--json FILE]
+#
+# A table of every measurement beside its floor and goal, both of the same run; --json also writes
+# an array of {name, unit, value, floor, ratio, goal, better}.
+source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
+
+if wants_help "$@"; then
+    usage "${BASH_SOURCE[0]}"
+    exit 0
+fi
+[[ -f tests/bench/run.py ]] || die "tests/bench/run.py is missing from this checkout"
+need build test
+need_venv
+build_preset release --target freehold bench_server bench_echo bench_load bench_sqlite_floor
+export FREEHOLD_BUILD="$root/build/release"
+exec "$venv/bin/python" tests/bench/run.py "$@"
