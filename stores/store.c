@@ -32,17 +32,16 @@ static enum fh_code invalid(struct fh_request *request, const char *what)
     return fh_error_set(&request->error, FH_INVALID, "%s", what);
 }
 
-/* The scope's schema is the only door to tables: a pointer from elsewhere is refused. */
-static bool table_known(const struct fh_request *request, const struct fh_table *table)
+bool fh_request_knows_table(const struct fh_request *request, const struct fh_table *table)
 {
     const struct fh_schema *schema = request->scope.schema;
     return table != NULL && table->position < schema->table_count &&
            schema->tables[table->position] == table;
 }
 
-static enum fh_code check_key(struct fh_request *request, const struct fh_key *key)
+enum fh_code fh_request_check_key(struct fh_request *request, const struct fh_key *key)
 {
-    if (!table_known(request, key->table)) {
+    if (!fh_request_knows_table(request, key->table)) {
         return invalid(request, "the table is not of the request's schema");
     }
     for (uint16_t i = 0; i < key->table->key_count; i++) {
@@ -61,7 +60,7 @@ static enum fh_code check_get(struct fh_request *request)
         return invalid(request, "a read takes 1 to 100 keys");
     }
     for (size_t i = 0; i < get->count; i++) {
-        enum fh_code code = check_key(request, &get->keys[i]);
+        enum fh_code code = fh_request_check_key(request, &get->keys[i]);
         if (code != FH_OK) {
             return code;
         }
@@ -75,7 +74,7 @@ static enum fh_code check_list(struct fh_request *request)
     if (list->limit < 1 || list->limit > FH_LIST_ROWS_MAX) {
         return invalid(request, "a page holds 1 to 1000 rows");
     }
-    if (!table_known(request, list->table)) {
+    if (!fh_request_knows_table(request, list->table)) {
         return invalid(request, "the table is not of the request's schema");
     }
     if (list->after == NULL) {
@@ -84,7 +83,7 @@ static enum fh_code check_list(struct fh_request *request)
     if (list->after->table != list->table) {
         return invalid(request, "the page starts in another table");
     }
-    return check_key(request, list->after);
+    return fh_request_check_key(request, list->after);
 }
 
 static bool is_visible_ascii(struct fh_str text)
@@ -103,7 +102,7 @@ static enum fh_code check_writes(struct fh_request *request)
     for (size_t i = 0; i < commit->count; i++) {
         const struct fh_write *write = &commit->writes[i];
         request->as.commit.failed_write = i;
-        enum fh_code code = check_key(request, &write->key);
+        enum fh_code code = fh_request_check_key(request, &write->key);
         if (code != FH_OK) {
             return code;
         }
@@ -174,8 +173,9 @@ static enum fh_code check_op(struct fh_request *request)
     case FH_OP_FENCE_READ:
     case FH_OP_CHECK:
         return FH_OK;
+    default:
+        return fh_move_op_check(request);
     }
-    return invalid(request, "unknown operation");
 }
 
 /* Homes are made by us alone, but their names end up in statements: so they are checked here, once
@@ -214,7 +214,7 @@ static enum fh_code check_scope(struct fh_request *request)
     }
     bool needs_schema = request->op == FH_OP_GET || request->op == FH_OP_LIST ||
                         request->op == FH_OP_COMMIT || request->op == FH_OP_EVENTS ||
-                        request->op == FH_OP_HOME_ERASE;
+                        request->op == FH_OP_HOME_ERASE || request->op >= FH_OP_SNAPSHOT_OPEN;
     if (needs_schema && scope->schema == NULL) {
         return invalid(request, "the request has no schema");
     }
@@ -254,6 +254,8 @@ static void withhold(struct fh_request *request)
     case FH_OP_FENCE_SET:
     case FH_OP_SCHEMA_APPLY:
         return;
+    default:
+        fh_move_op_withhold(request);
     }
 }
 
@@ -364,8 +366,9 @@ static bool results_owned(const struct fh_request *request)
     case FH_OP_SCHEMA_APPLY:
     case FH_OP_CHECK:
         return true;
+    default:
+        return fh_move_op_owned(request);
     }
-    return false;
 }
 
 static bool skips_ownership_check(const struct fh_store *store)

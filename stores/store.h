@@ -33,7 +33,9 @@
 #include "base/list.h"
 #include "base/uuid.h"
 #include "base/worker.h"
+#include "stores/fence.h"
 #include "stores/model.h"
+#include "stores/move.h"
 #include "stores/row.h"
 #include "stores/write.h"
 
@@ -57,19 +59,6 @@ struct fh_scope {
     const struct fh_schema *schema;
 };
 
-enum fh_fence_mode {
-    FH_FENCE_OPEN = 1, /* read and write */
-    FH_FENCE_FROZEN,   /* read */
-    FH_FENCE_CLOSED,   /* neither */
-    FH_FENCE_INCOMING, /* the mover only */
-};
-
-struct fh_fence {
-    uint64_t epoch;
-    uint64_t generation;
-    enum fh_fence_mode mode;
-};
-
 enum fh_op {
     FH_OP_GET,
     FH_OP_LIST,
@@ -81,6 +70,17 @@ enum fh_op {
     FH_OP_FENCE_SET,
     FH_OP_SCHEMA_APPLY, /* no tenant: scope.tenant is nil */
     FH_OP_CHECK,        /* no tenant */
+    /* The mover's: stores/move.h */
+    FH_OP_SNAPSHOT_OPEN,
+    FH_OP_SNAPSHOT_CLOSE,
+    FH_OP_SCAN,
+    FH_OP_SCAN_JOURNAL,
+    FH_OP_CHANGES,
+    FH_OP_TALLY,
+    FH_OP_APPLY,
+    FH_OP_MOVE_STATE,
+    FH_OP_REFERENCES,
+    FH_OP_SIZE,
 };
 
 #define FH_GET_KEYS_MAX 100
@@ -212,6 +212,15 @@ struct fh_request {
         struct fh_op_fence fence;
         struct fh_op_schema schema;
         struct fh_op_check check;
+        struct fh_op_snapshot snapshot;
+        struct fh_op_scan scan;
+        struct fh_op_scan_journal scan_journal;
+        struct fh_op_changes changes;
+        struct fh_op_tally tally;
+        struct fh_op_apply apply;
+        struct fh_op_move_state move_state;
+        struct fh_op_references references;
+        struct fh_op_size size;
     } as;
 
     /* Results */
@@ -311,6 +320,12 @@ static inline void fh_store_close(struct fh_store *store, fh_store_closed_cb *cl
 {
     store->ops->close(store, closed_cb, arg);
 }
+
+/* The scope's schema is the only door to tables: a pointer from elsewhere is refused. */
+bool fh_request_knows_table(const struct fh_request *request, const struct fh_table *table);
+/* FH_INVALID with request->error when the key is not of the scope's schema, or not whole. */
+FH_MUST_CHECK enum fh_code fh_request_check_key(struct fh_request *request,
+                                                const struct fh_key *key);
 
 /* For engines: the only way a request ends. On the loop, after submit returned. Rows are the
  * caller's only with FH_OK: with any other code results that hold rows are taken away

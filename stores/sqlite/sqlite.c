@@ -294,6 +294,10 @@ static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *req
 {
     struct sqlite_store *self = self_of(store);
     const struct fh_home *home = &request->scope.home;
+    if (request->op >= FH_OP_SNAPSHOT_OPEN) { /* a move's: not yet */
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "%s",
+                            fh_code_text(FH_UNIMPLEMENTED));
+    }
     if (request->op != FH_OP_CHECK &&
         (home->tier != FH_TIER_SHARED || strcmp(home->name, FH_HOME_SHARED) != 0)) {
         return fh_error_set(&request->error, FH_UNIMPLEMENTED,
