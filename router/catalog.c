@@ -185,6 +185,65 @@ enum fh_code fh_catalog_check(struct fh_catalog_request *request)
     case FH_CATALOG_MIGRATION_LIST:
     case FH_CATALOG_PAGE_KEYS:
         return FH_OK;
+    default: /* moves: not yet */
+        return invalid(request, "unknown operation");
     }
-    return invalid(request, "unknown operation");
+}
+
+void fh_catalog_init(struct fh_catalog *catalog, const struct fh_catalog_ops *ops, bool shared)
+{
+    catalog->ops = ops;
+    catalog->shared = shared;
+    fh_list_init(&catalog->watchers);
+}
+
+void fh_catalog_tell(struct fh_catalog *catalog, enum fh_catalog_hint hint,
+                     const struct fh_uuid *uuid)
+{
+    struct fh_list *next = NULL;
+    for (struct fh_list *node = catalog->watchers.next; node != &catalog->watchers; node = next) {
+        struct fh_catalog_watcher *watcher = FH_CONTAINER_OF(node, struct fh_catalog_watcher, node);
+        next = node->next;
+        watcher->hint_cb(watcher->arg, hint, uuid);
+    }
+}
+
+bool fh_catalog_hint_of(const struct fh_catalog_request *request, enum fh_catalog_hint *hint,
+                        struct fh_uuid *uuid)
+{
+    *uuid = (struct fh_uuid){0};
+    switch (request->op) {
+    case FH_CATALOG_TENANT_ADVANCE:
+        *hint = FH_CATALOG_HINT_TENANT;
+        *uuid = request->as.advance.uuid;
+        return true;
+    case FH_CATALOG_STORE_CREATE:
+        *hint = FH_CATALOG_HINT_STORES;
+        return true;
+    case FH_CATALOG_MIGRATION_ADD:
+        *hint = FH_CATALOG_HINT_SCHEMA;
+        return true;
+    case FH_CATALOG_MOVE_CREATE:
+        *hint = FH_CATALOG_HINT_MOVE;
+        *uuid = request->as.move.uuid;
+        return true;
+    case FH_CATALOG_MOVE_CLAIM:
+        *hint = FH_CATALOG_HINT_MOVE;
+        *uuid = request->as.move_claim.uuid;
+        return true;
+    case FH_CATALOG_MOVE_ADVANCE:
+        *hint = FH_CATALOG_HINT_MOVE;
+        *uuid = request->as.move_advance.uuid;
+        return true;
+    case FH_CATALOG_MOVE_SWITCH: /* the tenant's; whoever watches the move sees the next advance */
+        *hint = FH_CATALOG_HINT_TENANT;
+        *uuid = request->as.move_switch.move.tenant;
+        return true;
+    case FH_CATALOG_MOVE_WISH:
+        *hint = FH_CATALOG_HINT_MOVE;
+        *uuid = request->as.move_wish.uuid;
+        return true;
+    default:
+        return false;
+    }
 }

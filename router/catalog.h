@@ -1,5 +1,5 @@
-/* The catalog: what is about tenants, and nothing that belongs to them. Engine-free; SQLite today,
- * PostgreSQL next.
+/* The catalog: what is about tenants, and nothing that belongs to them. Engine-free;
+ * SQLite for one process, PostgreSQL for several servers.
  *
  * Identity, state, placement (the single truth of where a tenant lives), stores, schema versions,
  * the ring of page-token keys, and the operators' audit. Every change writes its audit event in the
@@ -22,6 +22,7 @@
 #include "base/list.h"
 #include "base/uuid.h"
 #include "base/worker.h"
+#include "router/moves.h"
 #include "stores/store.h"
 
 #define FH_SLUG_MAX 63
@@ -86,16 +87,67 @@ struct fh_page_key {
     int64_t created_at_us;
 };
 
+/* A move of one tenant. Texts in the request's arena. */
+struct fh_move {
+    struct fh_uuid uuid; /* version 7: by time */
+    struct fh_uuid tenant;
+    struct fh_placement source; /* as of its creation; its epoch is the one the switch leaves */
+    char target_store[FH_STORE_NAME_MAX + 1];
+    struct fh_home target_home;
+    enum fh_move_phase phase;
+    enum fh_move_wish wish;
+    uint64_t generation;   /* of whoever claimed it last */
+    uint64_t beat;         /* +1 with every change: who sees it stand still may take over */
+    struct fh_uuid worker; /* who claimed it; nil: nobody yet */
+    struct fh_move_settings settings;
+    struct fh_move_progress progress;
+    struct fh_str message; /* why it waits, was called off, or failed; else empty */
+    struct fh_str actor;   /* who asked for it, and why */
+    struct fh_str reason;
+    int64_t created_at_us;
+    int64_t updated_at_us;
+    int64_t finished_at_us; /* 0: not yet */
+};
+
+/* One line of the operators' audit. */
+struct fh_operator_event {
+    uint64_t id;
+    int64_t at_us;
+    struct fh_str actor;
+    struct fh_str address;
+    struct fh_str action;   /* "move.advance" */
+    struct fh_str resource; /* "moves/<uuid>" */
+    struct fh_str reason;
+    struct fh_str detail; /* JSON text */
+};
+
 enum fh_catalog_op {
     FH_CATALOG_TENANT_CREATE,  /* state PROVISIONING; slug ever used: FH_EXISTS */
     FH_CATALOG_TENANT_GET,     /* by uuid, or by slug when uuid is nil: FH_NO_TENANT */
     FH_CATALOG_TENANT_LIST,    /* by uuid, which is the order of creation */
-    FH_CATALOG_TENANT_ADVANCE, /* compare-and-set of state and generation: FH_PRECONDITION */
+    FH_CATALOG_TENANT_ADVANCE, /* compare-and-set of state and generation: FH_PRECONDITION; also
+                                  when it would delete a tenant that an unfinished move has */
     FH_CATALOG_STORE_CREATE,   /* FH_EXISTS */
     FH_CATALOG_STORE_LIST,     /* all, by name; stores are few (at most 1000) */
     FH_CATALOG_MIGRATION_ADD,  /* version must be the newest + 1: else FH_CONFLICT */
     FH_CATALOG_MIGRATION_LIST, /* all, by version */
     FH_CATALOG_PAGE_KEYS,      /* all, newest first; makes the first one when there is none */
+    /* Moves. A change that is refused as FH_PRECONDITION answers the move as it is. */
+    FH_CATALOG_MOVE_CREATE, /* tenant active or suspended, target store registered and not where the
+                               tenant is (FH_PRECONDITION), no unfinished move of it (FH_EXISTS,
+                               that move is answered); the same audit.request_id answers the
+                               first move again */
+    FH_CATALOG_MOVE_GET,    /* FH_NOT_FOUND */
+    FH_CATALOG_MOVE_LIST,   /* newest first */
+    FH_CATALOG_MOVE_CLAIM,  /* unfinished, and the beat as seen (FH_PRECONDITION): generation + 1
+                               on placement and move */
+    FH_CATALOG_MOVE_ADVANCE, /* generation of placement and move, and phase, as given; then phase,
+                                progress and message */
+    FH_CATALOG_MOVE_SWITCH,  /* generation of both, placement's epoch, phase SWITCHING: the tenant
+                                lives in the target at epoch + 1, the move is SETTLED */
+    FH_CATALOG_MOVE_WISH,    /* not finished; PAUSE and CANCEL before the switch only; a cancel is
+                                not taken back */
+    FH_CATALOG_EVENTS,       /* operators' audit of a resource ("": all), oldest first */
 };
 
 /* Who does it: for the operators' audit. */
@@ -153,6 +205,57 @@ struct fh_catalog_request {
             struct fh_page_key *keys; /* result */
             size_t count;
         } page_keys;
+        struct fh_move move; /* create: in (uuid, tenant, target_store, target_home, settings), out
+                                as stored; actor and reason come from audit */
+        struct {
+            struct fh_uuid uuid;
+            struct fh_move move; /* result */
+        } move_get;
+        struct {
+            struct fh_uuid tenant; /* nil: of all */
+            bool unfinished;       /* only those */
+            struct fh_uuid before; /* exclusive; nil: from the newest */
+            size_t limit;          /* 1..FH_PAGE_MAX */
+            struct fh_move *moves; /* result */
+            size_t count;
+            bool more;
+        } move_list;
+        struct {
+            struct fh_uuid uuid;
+            uint64_t beat; /* as seen */
+            struct fh_uuid worker;
+            struct fh_move move;           /* result */
+            struct fh_placement placement; /* result: where the tenant lives now */
+        } move_claim;
+        struct {
+            struct fh_uuid uuid;
+            uint64_t generation;
+            enum fh_move_phase from;
+            enum fh_move_phase to; /* fh_move_may_follow(), or from itself */
+            struct fh_move_progress progress;
+            struct fh_str message; /* at most FH_MOVE_MESSAGE_MAX */
+            struct fh_move move;   /* result */
+        } move_advance;
+        struct {
+            struct fh_uuid uuid;
+            uint64_t generation;
+            uint64_t epoch;                /* that it leaves */
+            struct fh_move move;           /* result */
+            struct fh_placement placement; /* result: the new one; with FH_PRECONDITION as it is */
+        } move_switch;
+        struct {
+            struct fh_uuid uuid;
+            enum fh_move_wish wish;
+            struct fh_move move; /* result */
+        } move_wish;
+        struct {
+            struct fh_str resource;
+            uint64_t after_id;                /* exclusive */
+            size_t limit;                     /* 1..FH_PAGE_MAX */
+            struct fh_operator_event *events; /* result */
+            size_t count;
+            bool more;
+        } events;
     } as;
 
     /* Results */
@@ -167,6 +270,24 @@ struct fh_catalog_request {
 struct fh_catalog;
 typedef void fh_catalog_closed_cb(void *arg);
 
+/* Hints that something changed, here or in another process: for speed only. One may be lost, come
+ * twice, or come before the change can be read; nothing may rely on one. The uuid is nil when the
+ * catalog cannot say which (a connection was lost meanwhile: anything may have changed). */
+enum fh_catalog_hint {
+    FH_CATALOG_HINT_TENANT, /* placement or state */
+    FH_CATALOG_HINT_MOVE,
+    FH_CATALOG_HINT_STORES,
+    FH_CATALOG_HINT_SCHEMA,
+};
+typedef void fh_catalog_hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *uuid);
+
+/* Embedded by whoever wants to hear; on the loop, never inside submit. */
+struct fh_catalog_watcher {
+    struct fh_list node;
+    fh_catalog_hint_cb *hint_cb;
+    void *arg;
+};
+
 struct fh_catalog_ops {
     const char *engine; /* "sqlite", "postgresql" */
     enum fh_code (*submit)(struct fh_catalog *catalog, struct fh_catalog_request *request);
@@ -176,7 +297,28 @@ struct fh_catalog_ops {
 /* Embedded first in every implementation. */
 struct fh_catalog {
     const struct fh_catalog_ops *ops;
+    struct fh_list watchers;
+    bool shared; /* other processes may change it: what is cached must be looked at again by time */
 };
+
+/* For implementations. */
+void fh_catalog_init(struct fh_catalog *catalog, const struct fh_catalog_ops *ops, bool shared);
+/* Tells every watcher; on the loop, behind a change of this process or for one of another. A
+ * watcher may unwatch itself meanwhile, but no other. */
+void fh_catalog_tell(struct fh_catalog *catalog, enum fh_catalog_hint hint,
+                     const struct fh_uuid *uuid);
+/* What a change that succeeded is to be told as; false: nothing. */
+bool fh_catalog_hint_of(const struct fh_catalog_request *request, enum fh_catalog_hint *hint,
+                        struct fh_uuid *uuid);
+
+static inline void fh_catalog_watch(struct fh_catalog *catalog, struct fh_catalog_watcher *watcher)
+{
+    fh_list_push_back(&catalog->watchers, &watcher->node);
+}
+static inline void fh_catalog_unwatch(struct fh_catalog_watcher *watcher)
+{
+    fh_list_remove(&watcher->node);
+}
 
 FH_MUST_CHECK static inline enum fh_code fh_catalog_submit(struct fh_catalog *catalog,
                                                            struct fh_catalog_request *request)

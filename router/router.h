@@ -8,10 +8,18 @@
  * only when the store executed nothing. Notifications are hints; fences make stale entries safe.
  * With the catalog away, cached placements go on serving.
  *
+ * The gate. While a tenant is being switched, its requests wait here, in the order they came,
+ * within their own deadlines, and go on to wherever the tenant lives when the gate opens. It closes
+ * in two ways: the mover of this process closes it before it freezes the source
+ * (fh_router_gate_close), or a store's answer shows a fence that is frozen or closed at the epoch
+ * that was routed: then the switch is some other process's, and the first who waits asks again,
+ * after a hint at once, else after 1, 2, 4.. 20 ms, for all of them. Held requests are bounded:
+ * beyond held_max of one tenant FH_FULL; a mover calls off long before that.
+ *
  * Cache: at most `placements_max` entries (default 1,000,000; <= 200 bytes each), least recently
- * used goes first; unknown tenants are remembered too, for a short time, in the same bound. The
- * gate of a tenant's cutover (hold and release) joins here: an entry knows how many of its requests
- * are in flight.
+ * used goes first; unknown tenants are remembered too, for a short time, in the same bound. Hints
+ * of the catalog make it look again; where several processes share a catalog, an entry is also
+ * looked up again in the background once it is older than placement_ttl_us, and serves meanwhile.
  */
 #ifndef FH_ROUTER_ROUTER_H
 #define FH_ROUTER_ROUTER_H
@@ -28,6 +36,10 @@ struct fh_router_options {
     uint32_t
         tenant_in_flight_max; /* requests of one tenant at once; default 512; beyond: FH_FULL */
     int64_t negative_ttl_us;  /* how long "no such tenant" is remembered; default 1 s */
+    uint32_t held_max; /* requests of one tenant that wait at its gate, beside those in flight;
+                          default 8192; beyond: FH_FULL */
+    int64_t placement_ttl_us; /* shared catalogs: how old an entry may grow unlooked at; default
+                                 10 s */
 };
 void fh_router_options_init(struct fh_router_options *options);
 
@@ -60,7 +72,7 @@ struct fh_routed {
     /* The router's; all zero before the first submit */
     struct fh_router *router;
     struct fh_store *store;
-    struct fh_list node; /* of the waiters of a look-up */
+    struct fh_list node; /* of the waiters of a look-up, or of those held at a gate */
     struct fh_wheel_node timer;
     uint32_t attempts; /* that the store turned away */
     uint8_t phase;
@@ -82,12 +94,42 @@ void fh_router_cancel(struct fh_router *router, struct fh_routed *routed);
 /* Forget what is cached of a tenant (it changed here, or a notification said so). */
 void fh_router_invalidate(struct fh_router *router, const struct fh_uuid *tenant);
 
+/* What a gate holds back. Reads still pass a gate that holds writes. */
+enum fh_gate {
+    FH_GATE_OPEN,
+    FH_GATE_WRITES,
+    FH_GATE_ALL,
+};
+
+/* The mover's: holds what is submitted from now on; what is in a store already ends there (the
+ * fence drains it). Again with another gate: changes it. FH_FULL, FH_NOMEM: nothing is held. The
+ * mover must open it again, whatever happens. */
+FH_MUST_CHECK enum fh_code fh_router_gate_close(struct fh_router *router,
+                                                const struct fh_uuid *tenant, enum fh_gate gate);
+/* Everything held goes on, in order: to `placement` if given (it is newer than what is cached),
+ * else to where the catalog says. Harmless when the gate is open. */
+void fh_router_gate_open(struct fh_router *router, const struct fh_uuid *tenant,
+                         const struct fh_placement *placement);
+
+struct fh_gate_stats {
+    enum fh_gate gate;
+    size_t held;
+    size_t held_max;         /* the bound */
+    int64_t held_longest_us; /* the longest any that waits now has waited */
+    bool foreign;            /* closed by what a store answered, not by this process's mover */
+};
+void fh_router_gate_stats(const struct fh_router *router, const struct fh_uuid *tenant,
+                          struct fh_gate_stats *out);
+
 struct fh_router_stats {
     uint64_t hits;
     uint64_t misses;
     uint64_t moved_retries;
     uint64_t held_retries;
     uint64_t refused_full;
+    uint64_t held;           /* requests that ever waited at a gate */
+    int64_t held_longest_us; /* the longest any did, since start */
+    size_t held_now;
     size_t placements;
     size_t in_flight;
 };

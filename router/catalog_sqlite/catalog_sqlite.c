@@ -49,8 +49,9 @@ bool fh_catalog_op_writes(enum fh_catalog_op op)
     case FH_CATALOG_STORE_LIST:
     case FH_CATALOG_MIGRATION_LIST:
         return false;
+    default:
+        return true;
     }
-    return true;
 }
 
 enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catalog_request *request)
@@ -74,8 +75,9 @@ enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catal
         return fh_catalog_migration_list(txn, request);
     case FH_CATALOG_PAGE_KEYS:
         return fh_catalog_page_keys(txn, request);
+    default: /* moves: not yet */
+        return FH_INVALID;
     }
-    return FH_INVALID;
 }
 
 static void rollback(struct catalog *self)
@@ -266,7 +268,7 @@ enum fh_code fh_catalog_sqlite_open(const struct fh_env *env, const char *path,
     if (self == NULL) {
         return fh_error_set(error, FH_NOMEM, "%s", fh_code_text(FH_NOMEM));
     }
-    self->catalog.ops = &catalog_ops;
+    fh_catalog_init(&self->catalog, &catalog_ops, false);
     self->env = env;
     enum fh_code code = fh_catalog_db_open(&self->db, path, env->clock, error);
     if (code != FH_OK) {

@@ -30,7 +30,7 @@ static const struct fh_catalog_ops fake_catalog_ops = {
 void fake_catalog_init(struct fake_catalog *fake, const char *store)
 {
     memset(fake, 0, sizeof(*fake));
-    fake->catalog.ops = &fake_catalog_ops;
+    fh_catalog_init(&fake->catalog, &fake_catalog_ops, false);
     fake->tenant.state = FH_TENANT_ACTIVE;
     fake->tenant.placement = (struct fh_placement){
         .home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}, .epoch = 1, .generation = 1};
