@@ -50,7 +50,7 @@ static bool same_columns(const struct fh_row *a, const struct fh_row *b, const u
 }
 
 /* Among live rows; a null is equal to nothing. */
-static enum fh_code check_unique_row(const struct fh_mem_tenant *tenant,
+enum fh_code fh_mem_check_unique_row(const struct fh_mem_tenant *tenant,
                                      const struct fh_table *table, const struct fh_row *row)
 {
     const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
@@ -79,7 +79,7 @@ enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant, const struc
     const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
     for (size_t i = 0; stored != NULL && i < stored->count; i++) {
         const struct fh_row *row = &stored->rows[i]->row;
-        enum fh_code code = is_live(row) ? check_unique_row(tenant, table, row) : FH_OK;
+        enum fh_code code = is_live(row) ? fh_mem_check_unique_row(tenant, table, row) : FH_OK;
         if (code != FH_OK) {
             return code;
         }
@@ -87,9 +87,8 @@ enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant, const struc
     return FH_OK;
 }
 
-/* A live row's references lead to live rows; with a null in it a reference leads nowhere, and may.
- */
-static enum fh_code check_references(const struct fh_mem_tenant *tenant, const struct fh_row *row)
+const struct fh_foreign_key *fh_mem_broken_reference(const struct fh_mem_tenant *tenant,
+                                                     const struct fh_row *row, bool live)
 {
     for (uint16_t f = 0; f < row->table->foreign_key_count; f++) {
         const struct fh_foreign_key *reference = &row->table->foreign_keys[f];
@@ -102,11 +101,11 @@ static enum fh_code check_references(const struct fh_mem_tenant *tenant, const s
         }
         const struct fh_mem_row *target =
             fh_mem_table_get(fh_mem_table_at(tenant, reference->target->position), &key);
-        if (target == NULL || !is_live(&target->row)) {
-            return FH_REFERENCE_VIOLATION;
+        if (target == NULL || (live && !is_live(&target->row))) {
+            return reference;
         }
     }
-    return FH_OK;
+    return NULL;
 }
 
 static bool references(const struct fh_row *row, const struct fh_foreign_key *reference,
@@ -151,9 +150,9 @@ static enum fh_code check_constraints(const struct fh_mem_tenant *tenant,
     for (size_t i = 0; i < commit->count; i++) {
         enum fh_code code = FH_OK;
         if (is_live(staged[i].after)) {
-            code = check_unique_row(tenant, staged[i].after->table, staged[i].after);
-            if (code == FH_OK) {
-                code = check_references(tenant, staged[i].after);
+            code = fh_mem_check_unique_row(tenant, staged[i].after->table, staged[i].after);
+            if (code == FH_OK && fh_mem_broken_reference(tenant, staged[i].after, true) != NULL) {
+                code = FH_REFERENCE_VIOLATION;
             }
         } else if (is_live(staged[i].before)) {
             code = check_orphans(tenant, request->scope.schema, &commit->writes[i].key);
@@ -237,7 +236,7 @@ static enum fh_code append_record(struct fh_mem_data *data, struct fh_mem_tenant
                                     fh_buf_str(&images), &record);
     }
     if (code == FH_OK) {
-        code = fh_mem_record_append(tenant, record);
+        code = fh_mem_record_add(tenant, record);
         if (code != FH_OK) {
             fh_mem_record_free(data, record);
         }

@@ -14,4 +14,14 @@ FH_MUST_CHECK enum fh_code fh_mem_commit(struct fh_mem_data *data, struct fh_mem
 FH_MUST_CHECK enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant,
                                                const struct fh_table *table);
 
+/* The same for one live row, which may be in the table already; room was reserved there. */
+FH_MUST_CHECK enum fh_code fh_mem_check_unique_row(const struct fh_mem_tenant *tenant,
+                                                   const struct fh_table *table,
+                                                   const struct fh_row *row);
+
+/* The first of the row's references that leads to no row, or (`live`) to no live one; NULL: all
+ * lead somewhere. With a null in it a reference leads nowhere, and may. */
+const struct fh_foreign_key *fh_mem_broken_reference(const struct fh_mem_tenant *tenant,
+                                                     const struct fh_row *row, bool live);
+
 #endif

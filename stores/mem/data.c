@@ -28,7 +28,7 @@ void fh_mem_data_init(struct fh_mem_data *data)
     fh_map_init(&data->homes, FH_MEM_HOMES_MAX, home_key);
 }
 
-static uint64_t tenant_free(struct fh_mem_data *data, struct fh_mem_tenant *tenant)
+uint64_t fh_mem_tenant_free(struct fh_mem_data *data, struct fh_mem_tenant *tenant)
 {
     uint64_t count = tenant->record_count;
     for (size_t t = 0; t < tenant->table_count; t++) {
@@ -45,8 +45,74 @@ static uint64_t tenant_free(struct fh_mem_data *data, struct fh_mem_tenant *tena
     }
     fh_free(tenant->records);
     fh_map_close(&tenant->by_request_id);
+    fh_free((char *)(uintptr_t)tenant->move_state.data);
     fh_free(tenant);
     return count;
+}
+
+static enum fh_code copy_rows(struct fh_mem_data *data, const struct fh_mem_tenant *tenant,
+                              struct fh_mem_tenant *copy)
+{
+    for (size_t t = 0; t < tenant->table_count; t++) {
+        const struct fh_mem_table *from = &tenant->tables[t];
+        enum fh_code code = fh_mem_table_reserve(copy, (uint16_t)t, from->count);
+        if (code != FH_OK) {
+            return code;
+        }
+        struct fh_mem_table *to = &copy->tables[t];
+        for (size_t i = 0; i < from->count; i++) {
+            code = fh_mem_row_store(data, &from->rows[i]->row, &to->rows[i]);
+            if (code != FH_OK) {
+                return code;
+            }
+            to->count++;
+        }
+    }
+    return FH_OK;
+}
+
+static enum fh_code copy_records(struct fh_mem_data *data, const struct fh_mem_tenant *tenant,
+                                 struct fh_mem_tenant *copy)
+{
+    for (size_t i = 0; i < tenant->record_count; i++) {
+        const struct fh_mem_record *from = tenant->records[i];
+        struct fh_mem_record *record = NULL;
+        enum fh_code code = fh_mem_record_create(data, &from->header, from->request_hash,
+                                                 from->changes, from->images, &record);
+        if (code == FH_OK) {
+            code = fh_mem_record_add(copy, record);
+            if (code != FH_OK) {
+                fh_mem_record_free(data, record);
+            }
+        }
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_mem_tenant_copy(struct fh_mem_data *data, const struct fh_mem_tenant *tenant,
+                                struct fh_mem_tenant **out)
+{
+    struct fh_mem_tenant *copy = fh_calloc(1, sizeof(*copy));
+    if (copy == NULL) {
+        return FH_NOMEM;
+    }
+    copy->id = tenant->id;
+    copy->fence = tenant->fence;
+    copy->seq_last = tenant->seq_last;
+    fh_map_init(&copy->by_request_id, FH_MEM_REQUEST_IDS_MAX, request_id_key);
+    enum fh_code code = copy_rows(data, tenant, copy);
+    if (code == FH_OK) {
+        code = copy_records(data, tenant, copy);
+    }
+    if (code != FH_OK) {
+        (void)fh_mem_tenant_free(data, copy);
+        return code;
+    }
+    *out = copy;
+    return FH_OK;
 }
 
 void fh_mem_data_close(struct fh_mem_data *data)
@@ -57,7 +123,7 @@ void fh_mem_data_close(struct fh_mem_data *data)
         size_t tenant_cursor = 0;
         struct fh_mem_tenant *tenant = NULL;
         while ((tenant = fh_map_next(&home->tenants, &tenant_cursor)) != NULL) {
-            (void)tenant_free(data, tenant);
+            (void)fh_mem_tenant_free(data, tenant);
         }
         fh_map_close(&home->tenants);
         fh_free(home);
@@ -120,7 +186,7 @@ uint64_t fh_mem_tenant_erase(struct fh_mem_data *data, struct fh_mem_home *home,
 {
     void *removed = fh_map_remove(&home->tenants, tenant_key(tenant));
     FH_ASSERT(removed == tenant);
-    return tenant_free(data, tenant);
+    return fh_mem_tenant_free(data, tenant);
 }
 
 struct fh_mem_table *fh_mem_table_at(const struct fh_mem_tenant *tenant, uint16_t position)
@@ -334,7 +400,7 @@ enum fh_code fh_mem_record_create(struct fh_mem_data *data, const struct fh_comm
     record->header.actor = copy_str(&next, header->actor);
     record->header.address = copy_str(&next, header->address);
     record->changes = copy_str(&next, changes);
-    record->images = copy_str(&next, images);
+    record->images = images.data != NULL ? copy_str(&next, images) : (struct fh_str){.data = NULL};
     *out = record;
     return FH_OK;
 }
@@ -346,7 +412,26 @@ void fh_mem_record_free(struct fh_mem_data *data, struct fh_mem_record *record)
     }
 }
 
-enum fh_code fh_mem_record_append(struct fh_mem_tenant *tenant, struct fh_mem_record *record)
+size_t fh_mem_record_seek(const struct fh_mem_tenant *tenant, uint64_t epoch, uint64_t seq,
+                          bool *found)
+{
+    size_t low = 0;
+    size_t high = tenant->record_count;
+    while (low < high) {
+        size_t middle = low + (high - low) / 2;
+        const struct fh_commit_record *header = &tenant->records[middle]->header;
+        if (header->epoch < epoch || (header->epoch == epoch && header->seq < seq)) {
+            low = middle + 1;
+        } else {
+            high = middle;
+        }
+    }
+    *found = low < tenant->record_count && tenant->records[low]->header.epoch == epoch &&
+             tenant->records[low]->header.seq == seq;
+    return low;
+}
+
+enum fh_code fh_mem_record_add(struct fh_mem_tenant *tenant, struct fh_mem_record *record)
 {
     if (tenant->record_count == tenant->record_capacity) {
         size_t capacity = tenant->record_capacity == 0 ? 8 : tenant->record_capacity * 2;
@@ -358,12 +443,32 @@ enum fh_code fh_mem_record_append(struct fh_mem_tenant *tenant, struct fh_mem_re
         tenant->records = grown;
         tenant->record_capacity = capacity;
     }
+    bool found = false;
+    size_t at = fh_mem_record_seek(tenant, record->header.epoch, record->header.seq, &found);
+    FH_ASSERT(!found);
     if (record->header.request_id.len > 0) {
         enum fh_code code = fh_map_put(&tenant->by_request_id, record);
         if (code != FH_OK) {
             return code;
         }
     }
-    tenant->records[tenant->record_count++] = record;
+    memmove(&tenant->records[at + 1], &tenant->records[at],
+            (tenant->record_count - at) * sizeof(struct fh_mem_record *));
+    tenant->records[at] = record;
+    tenant->record_count++;
     return FH_OK;
+}
+
+void fh_mem_record_take(struct fh_mem_tenant *tenant, struct fh_mem_record *record)
+{
+    bool found = false;
+    size_t at = fh_mem_record_seek(tenant, record->header.epoch, record->header.seq, &found);
+    FH_ASSERT(found && tenant->records[at] == record);
+    tenant->record_count--;
+    memmove(&tenant->records[at], &tenant->records[at + 1],
+            (tenant->record_count - at) * sizeof(struct fh_mem_record *));
+    if (record->header.request_id.len > 0) {
+        void *removed = fh_map_remove(&tenant->by_request_id, record->header.request_id);
+        FH_ASSERT(removed == record);
+    }
 }

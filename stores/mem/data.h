@@ -47,11 +47,12 @@ struct fh_mem_tenant {
     struct fh_fence fence;
     struct fh_mem_table *tables; /* by the table's position; grows with the schema */
     size_t table_count;
-    struct fh_mem_record **records; /* oldest first */
+    struct fh_mem_record **records; /* by (epoch, seq) */
     size_t record_count;
     size_t record_capacity;
     struct fh_map by_request_id;
     uint64_t seq_last;
+    struct fh_str move_state; /* owned; data NULL: none */
 };
 
 struct fh_mem_home {
@@ -78,6 +79,11 @@ struct fh_mem_tenant *fh_mem_tenant_find(const struct fh_mem_home *home,
 FH_MUST_CHECK enum fh_code fh_mem_tenant_create(struct fh_mem_home *home,
                                                 const struct fh_uuid *tenant,
                                                 const struct fh_fence *fence);
+/* A tenant of its own with the same content, in no home: a view. Freed by fh_mem_tenant_free(). */
+FH_MUST_CHECK enum fh_code fh_mem_tenant_copy(struct fh_mem_data *data,
+                                              const struct fh_mem_tenant *tenant,
+                                              struct fh_mem_tenant **out);
+uint64_t fh_mem_tenant_free(struct fh_mem_data *data, struct fh_mem_tenant *tenant);
 /* Answers how many rows and records went. */
 uint64_t fh_mem_tenant_erase(struct fh_mem_data *data, struct fh_mem_home *home,
                              struct fh_mem_tenant *tenant);
@@ -101,15 +107,21 @@ void fh_mem_row_free(struct fh_mem_data *data, struct fh_mem_row *row); /* NULL 
 FH_MUST_CHECK struct fh_row *fh_mem_row_read(const struct fh_mem_row *stored,
                                              const struct fh_table *table, struct fh_arena *arena);
 
-/* Copies header strings, changes and images. */
+/* Copies header strings, changes and images (data NULL stays NULL: redacted). */
 FH_MUST_CHECK enum fh_code fh_mem_record_create(struct fh_mem_data *data,
                                                 const struct fh_commit_record *header,
                                                 const uint8_t request_hash[32],
                                                 struct fh_str changes, struct fh_str images,
                                                 struct fh_mem_record **out);
 void fh_mem_record_free(struct fh_mem_data *data, struct fh_mem_record *record);
-/* Takes the record unless it fails: FH_NOMEM, FH_FULL. */
-FH_MUST_CHECK enum fh_code fh_mem_record_append(struct fh_mem_tenant *tenant,
-                                                struct fh_mem_record *record);
+/* Takes the record unless it fails: FH_NOMEM, FH_FULL, FH_EXISTS (its request id is another's). Its
+ * (epoch, seq) is not there yet. */
+FH_MUST_CHECK enum fh_code fh_mem_record_add(struct fh_mem_tenant *tenant,
+                                             struct fh_mem_record *record);
+/* Gives back what was added. */
+void fh_mem_record_take(struct fh_mem_tenant *tenant, struct fh_mem_record *record);
+/* The index of the first record that is not before (epoch, seq); *found when it is that one. */
+size_t fh_mem_record_seek(const struct fh_mem_tenant *tenant, uint64_t epoch, uint64_t seq,
+                          bool *found);
 
 #endif

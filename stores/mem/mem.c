@@ -19,12 +19,14 @@
 #include "stores/commit_record.h"
 #include "stores/mem/commit.h"
 #include "stores/mem/data.h"
+#include "stores/mem/move.h"
 
 #define QUEUE_MAX_DEFAULT 4096
 
 struct mem_store {
     struct fh_store store; /* first */
     struct fh_mem_data data;
+    struct fh_mem_views views;
     struct fh_list queue;
     uint32_t queued;
     uint32_t queue_max;
@@ -180,7 +182,7 @@ static enum fh_code read_record(const struct fh_mem_record *stored, struct fh_re
                                 struct fh_commit_record *out)
 {
     struct fh_arena *arena = request->arena;
-    struct fh_str images;
+    struct fh_str images = {.data = NULL}; /* redacted */
     *out = stored->header;
     enum fh_code code = fh_arena_str(arena, stored->header.request_id, &out->request_id);
     if (code == FH_OK) {
@@ -189,7 +191,7 @@ static enum fh_code read_record(const struct fh_mem_record *stored, struct fh_re
     if (code == FH_OK) {
         code = fh_arena_str(arena, stored->header.address, &out->address);
     }
-    if (code == FH_OK) {
+    if (code == FH_OK && stored->images.data != NULL) {
         code = fh_arena_str(arena, stored->images, &images); /* the rows borrow from them */
     }
     if (code == FH_OK) {
@@ -344,8 +346,19 @@ static enum fh_code do_check(struct fh_request *request)
     return FH_OK;
 }
 
+static enum fh_code do_move(struct mem_store *self, struct fh_request *request)
+{
+    const struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
+    struct fh_mem_tenant *tenant =
+        home != NULL ? visible_tenant(self, home, &request->scope) : NULL;
+    return fh_mem_move(&self->data, &self->views, home, tenant, request);
+}
+
 static enum fh_code execute(struct mem_store *self, struct fh_request *request)
 {
+    if (request->op == FH_OP_SNAPSHOT_CLOSE) {
+        return do_move(self, request); /* wanted or not, late or not: it frees a view */
+    }
     if (request->engine == &cancelled_mark) {
         return FH_CANCELLED;
     }
@@ -372,8 +385,8 @@ static enum fh_code execute(struct mem_store *self, struct fh_request *request)
         return do_schema_apply(self, request);
     case FH_OP_CHECK:
         return do_check(request);
-    default: /* a move's: not yet */
-        return FH_UNIMPLEMENTED;
+    default:
+        return do_move(self, request);
     }
 }
 
@@ -382,6 +395,7 @@ static void idle_closed_cb(uv_handle_t *handle)
     struct mem_store *self = handle->data;
     fh_store_closed_cb *closed_cb = self->closed_cb;
     void *arg = self->closed_arg;
+    fh_mem_views_close(&self->data, &self->views);
     fh_mem_data_close(&self->data);
     fh_free(self);
     closed_cb(arg);
