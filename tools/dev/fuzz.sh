@@ -1,8 +1,10 @@
 #!/usr/bin/env bash
 # Summary: run the libFuzzer targets, a minute each
 #
-# usage: ./dev fuzz [--seconds N] [NAME]...
+# usage: ./dev fuzz [--seconds N] [--seed N] [NAME]...
 #
+# Without a seed every run takes another way; ./dev test always takes the same one, so that it judges
+# the change at hand and not its luck. Run ./dev fuzz for longer to look for what nobody has seen.
 # Targets are the fuzz_* programs of tests/fuzz. A run starts from tests/fuzz/corpus/NAME, if there,
 # and from what earlier runs found (build/fuzz/corpus/NAME); tests/fuzz/NAME.dict is the dictionary.
 # What breaks a target is kept in build/fuzz/artifacts/NAME-*. Two targets run at a time.
@@ -13,6 +15,7 @@ if wants_help "$@"; then
     exit 0
 fi
 seconds=60
+seed=0
 names=()
 while (($#)); do
     case $1 in
@@ -21,12 +24,18 @@ while (($#)); do
         shift
         ;;
     --seconds=*) seconds=${1#*=} ;;
+    --seed)
+        seed=${2:?--seed needs a number}
+        shift
+        ;;
+    --seed=*) seed=${1#*=} ;;
     -*) die "fuzz: no option \"$1\"; see ./dev fuzz --help" ;;
     *) names+=("${1#fuzz_}") ;;
     esac
     shift
 done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "--seconds needs a positive number"
+[[ $seed =~ ^[0-9]+$ ]] || die "--seed needs a number; 0 chooses one"
 need build fuzz
 build_preset fuzz
 sanitizer_options fuzz
@@ -47,7 +56,7 @@ fuzz_one() {
     mkdir -p "${seeds[0]}"
     [[ -d tests/fuzz/corpus/$name ]] && seeds+=("tests/fuzz/corpus/$name")
     [[ -f tests/fuzz/$name.dict ]] && options+=("-dict=tests/fuzz/$name.dict")
-    "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -timeout=10 \
+    "build/fuzz/tests/fuzz/fuzz_$name" -max_total_time="$seconds" -seed="$seed" -timeout=10 \
         -rss_limit_mb=2048 -print_final_stats=1 -artifact_prefix="build/fuzz/artifacts/$name-" \
         "${options[@]}" "${seeds[@]}" >"$log" 2>&1 || status=$?
     runs=$(sed -n 's/^stat::number_of_executed_units: //p' "$log")
