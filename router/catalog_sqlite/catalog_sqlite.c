@@ -210,7 +210,13 @@ static void run_cb(void *ctx, struct fh_work **items, size_t count)
 static void done_cb(struct fh_work *work)
 {
     struct fh_catalog_request *request = request_of(work);
+    struct catalog *self = request->engine;
+    enum fh_catalog_hint hint = FH_CATALOG_HINT_TENANT;
+    struct fh_uuid uuid;
     request->error.code = request->code;
+    if (request->code == FH_OK && fh_catalog_hint_of(request, &hint, &uuid)) {
+        fh_catalog_tell(&self->catalog, hint, &uuid); /* behind done_cb the request may be gone */
+    }
     request->done_cb(request);
 }
 
@@ -228,6 +234,7 @@ static enum fh_code submit(struct fh_catalog *catalog, struct fh_catalog_request
     if (request->deadline_us <= fh_clock_monotonic_us(self->env->clock)) {
         return fh_error_set(&request->error, FH_DEADLINE, "%s", fh_code_text(FH_DEADLINE));
     }
+    request->engine = self;
     request->work.done_cb = done_cb;
     code = fh_worker_submit(self->worker, &request->work);
     return code == FH_OK
