@@ -10,6 +10,7 @@ extern const struct fh_command fh_schema_commands[];
 extern const struct fh_command fh_token_commands[];
 extern const struct fh_command fh_data_commands[];
 extern const struct fh_command fh_audit_commands[];
+extern const struct fh_command fh_move_commands[];
 extern const struct fh_command fh_context_commands[];
 
 /* All of them, in the order of help; and the options every command has. */

@@ -1,0 +1,485 @@
+/* `freehold move ...`: MoveAdminService, on the operators' listener. */
+#include "clients/cli/move.h"
+
+#include <inttypes.h>
+#include <stdio.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/uuid.h"
+#include "clients/cli/commands.h"
+#include "clients/cli/listing.h"
+#include "clients/cli/text.h"
+
+#define NAME_LEN_MAX 128
+#define SERVICE (&freehold__v1__move_admin_service__descriptor)
+
+static char *plain(const char *text)
+{
+    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
+}
+
+static const char *without(const char *prefix, const char *name)
+{
+    size_t len = strlen(prefix);
+    return strncmp(name, prefix, len) == 0 ? name + len : name;
+}
+
+static void name_of(const char *prefix, const char *given, char out[NAME_LEN_MAX])
+{
+    (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, without(prefix, given));
+}
+
+static void cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    if (time != NULL) {
+        fh_text_add_time(&text, time->seconds, 0);
+    }
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+static void cell_count(struct fh_grid *grid, uint64_t count)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    fh_text_add_count(&text, count);
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+static void cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    fh_move_add_duration(&text, duration);
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+static int write_grid(struct fh_session *session, struct fh_grid *grid)
+{
+    struct fh_buf out;
+    fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
+    const enum fh_code code = fh_grid_flush(grid, &out);
+    const int exit_code = code == FH_OK ? fh_session_write(session, &out)
+                                        : fh_session_fail(session, FH_EXIT_LOCAL, "out of memory");
+    fh_buf_close(&out);
+    return exit_code;
+}
+
+static void show_progress(struct fh_grid *grid, const Freehold__V1__MoveProgress *progress)
+{
+    fh_grid_text(grid, "rows copied");
+    cell_count(grid, progress->rows_copied);
+    fh_grid_text(grid, "rows applied in rounds");
+    cell_count(grid, progress->rows_applied);
+    fh_grid_text(grid, "rows compared");
+    cell_count(grid, progress->rows_verified);
+    fh_grid_text(grid, "commit records");
+    cell_count(grid, progress->records_copied);
+    fh_grid_text(grid, "rows a second");
+    cell_count(grid, (uint64_t)progress->rows_per_second);
+    fh_grid_text(grid, "switches tried");
+    cell_count(grid, progress->switches_tried);
+    if (progress->pause != NULL) {
+        fh_grid_text(grid, "writes held");
+        cell_duration(grid, progress->pause);
+        fh_grid_text(grid, "reads held");
+        cell_duration(grid, progress->read_pause);
+    } else {
+        fh_grid_text(grid, "pause predicted");
+        cell_duration(grid, progress->pause_predicted);
+    }
+}
+
+int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
+{
+    struct fh_grid grid;
+    if (session->output != FH_OUTPUT_TABLE) {
+        return fh_session_write_json(session, &move->base);
+    }
+    fh_grid_init(&grid, 0);
+    fh_grid_column(&grid, "move", false);
+    fh_grid_column(&grid, without("moves/", move->name), false);
+    fh_grid_text(&grid, "tenant");
+    fh_grid_text(&grid, without("tenants/", move->tenant));
+    fh_grid_text(&grid, "from");
+    fh_grid_text(&grid, without("stores/", move->source_store));
+    fh_grid_text(&grid, "to");
+    fh_grid_text(&grid, without("stores/", move->target_store));
+    fh_grid_text(&grid, "phase");
+    fh_grid_text(&grid, fh_move_phase_text(move->phase));
+    if (move->message[0] != '\0') {
+        fh_grid_text(&grid, "message");
+        fh_grid_text(&grid, move->message);
+    }
+    if (move->progress != NULL) {
+        show_progress(&grid, move->progress);
+    }
+    fh_grid_text(&grid, "asked for by");
+    fh_grid_text(&grid, move->actor);
+    fh_grid_text(&grid, "reason");
+    fh_grid_text(&grid, move->reason);
+    fh_grid_text(&grid, "created");
+    cell_time(&grid, move->create_time);
+    fh_grid_text(&grid, "finished");
+    cell_time(&grid, move->finish_time);
+    int exit_code = write_grid(session, &grid);
+    fh_grid_close(&grid);
+    return exit_code;
+}
+
+/* "500ms", "2s"; a bare number is milliseconds. */
+static bool read_pause(const char *text, Google__Protobuf__Duration *out)
+{
+    char *rest = NULL;
+    long long number = strtoll(text, &rest, 10);
+    if (rest == text || number < 0 || number > 60000) {
+        return false;
+    }
+    if (strcmp(rest, "s") == 0) {
+        number *= 1000;
+    } else if (rest[0] != '\0' && strcmp(rest, "ms") != 0) {
+        return false;
+    }
+    out->seconds = number / 1000;
+    out->nanos = (int32_t)(number % 1000) * 1000000;
+    return true;
+}
+
+static int read_settings(struct fh_session *session, Freehold__V1__MoveSettings *settings,
+                         Google__Protobuf__Duration *pause)
+{
+    const struct fh_args *args = session->args;
+    const char *max_pause = fh_args_value(args, "max-pause");
+    struct fh_error error = FH_ERROR_INIT;
+    long long rate = 0;
+    long long duty = 0;
+    if (max_pause != NULL) {
+        if (!read_pause(max_pause, pause)) {
+            return fh_session_fail(session, FH_EXIT_USAGE,
+                                   "--max-pause is a time of up to a minute: 500ms, 2s");
+        }
+        settings->max_pause = pause;
+    }
+    if (fh_args_number(args, "rate", 0, UINT32_MAX, &rate, &error) != FH_OK ||
+        fh_args_number(args, "duty", 1, 100, &duty, &error) != FH_OK) {
+        return fh_session_fail(session, FH_EXIT_USAGE, "%s", fh_error_text(&error));
+    }
+    settings->rows_per_second_max = (uint32_t)rate;
+    settings->duty_percent = (uint32_t)duty;
+    return FH_EXIT_OK;
+}
+
+static int show_plan(struct fh_session *session, const Freehold__V1__MovePlan *plan)
+{
+    struct fh_grid grid;
+    struct fh_buf bytes;
+    if (session->output != FH_OUTPUT_TABLE) {
+        return fh_session_write_json(session, &plan->base);
+    }
+    fh_grid_init(&grid, 0);
+    fh_buf_init(&bytes, 64);
+    fh_text_add_bytes(&bytes, plan->bytes);
+    fh_grid_column(&grid, "from", false);
+    fh_grid_column(&grid, without("stores/", plan->source_store), false);
+    fh_grid_text(&grid, "rows");
+    cell_count(&grid, plan->rows);
+    fh_grid_text(&grid, "commit records");
+    cell_count(&grid, plan->records);
+    fh_grid_text(&grid, "size, about");
+    fh_grid_cell(&grid, fh_buf_str(&bytes));
+    fh_grid_text(&grid, "time, about");
+    cell_duration(&grid, plan->duration);
+    fh_grid_text(&grid, "pause, about");
+    cell_duration(&grid, plan->pause_predicted);
+    fh_grid_text(&grid, "would be refused");
+    fh_grid_text(&grid, plan->refusal[0] != '\0' ? plan->refusal : "no");
+    int exit_code = write_grid(session, &grid);
+    fh_buf_close(&bytes);
+    fh_grid_close(&grid);
+    return exit_code == FH_EXIT_OK && plan->refusal[0] != '\0' ? FH_EXIT_REFUSED : exit_code;
+}
+
+static int answer_start(struct fh_session *session, const Freehold__V1__StartMoveResponse *response)
+{
+    if (response->result_case == FREEHOLD__V1__START_MOVE_RESPONSE__RESULT_PLAN) {
+        return show_plan(session, response->plan);
+    }
+    if (response->result_case != FREEHOLD__V1__START_MOVE_RESPONSE__RESULT_MOVE) {
+        return fh_session_fail(session, FH_EXIT_REFUSED,
+                               "the server answered neither move nor "
+                               "plan");
+    }
+    return fh_args_has(session->args, "watch") ? fh_move_watch(session, response->move->name)
+                                               : fh_move_show(session, response->move);
+}
+
+static int start(struct fh_session *session, bool plan_only)
+{
+    Freehold__V1__StartMoveRequest request = FREEHOLD__V1__START_MOVE_REQUEST__INIT;
+    Freehold__V1__MoveSettings settings = FREEHOLD__V1__MOVE_SETTINGS__INIT;
+    Google__Protobuf__Duration pause = GOOGLE__PROTOBUF__DURATION__INIT;
+    const struct fh_args *args = session->args;
+    const char *to = fh_args_value(args, "to");
+    const char *reason = fh_args_value(args, "reason");
+    const char *request_id = fh_args_value(args, "request-id");
+    char tenant[NAME_LEN_MAX];
+    char store[NAME_LEN_MAX];
+    char made_id[FH_UUID_TEXT_LEN + 1];
+    struct fh_client *client = NULL;
+    ProtobufCMessage *response = NULL;
+    if (to == NULL) {
+        return fh_session_fail(session, FH_EXIT_USAGE,
+                               "--to STORE is needed; see freehold store "
+                               "list");
+    }
+    const struct fh_uuid id = fh_uuid_v7(fh_clock_realtime_us(fh_clock_system()));
+    fh_uuid_format(&id, made_id);
+    name_of("tenants/", args->arguments[0], tenant);
+    name_of("stores/", to, store);
+    request.tenant = tenant;
+    request.target_store = store;
+    request.settings = &settings;
+    request.reason = plain(reason != NULL ? reason : "");
+    request.request_id = plain(request_id != NULL ? request_id : made_id);
+    request.validate_only = plan_only;
+    int exit_code = read_settings(session, &settings, &pause);
+    if (exit_code == FH_EXIT_OK) {
+        exit_code = fh_session_operators(session, &client);
+    }
+    if (exit_code == FH_EXIT_OK) {
+        exit_code =
+            fh_session_invoke(session, client, SERVICE, "StartMove", &request.base, &response);
+    }
+    if (exit_code == FH_EXIT_OK) {
+        exit_code = answer_start(session, (const Freehold__V1__StartMoveResponse *)response);
+    }
+    fh_client_message_free(response);
+    return exit_code;
+}
+
+static int start_run(struct fh_session *session)
+{
+    return start(session, false);
+}
+
+static int plan_run(struct fh_session *session)
+{
+    return start(session, true);
+}
+
+static void move_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count, void *arg)
+{
+    (void)items;
+    (void)count;
+    (void)arg;
+    fh_grid_column(grid, "MOVE", false);
+    fh_grid_column(grid, "TENANT", false);
+    fh_grid_column(grid, "FROM", false);
+    fh_grid_column(grid, "TO", false);
+    fh_grid_column(grid, "PHASE", false);
+    fh_grid_column(grid, "ROWS", true);
+    fh_grid_column(grid, "PAUSE", true);
+    fh_grid_column(grid, "CREATED", false);
+    fh_grid_column(grid, "MESSAGE", false);
+}
+
+static void move_row(struct fh_grid *grid, const ProtobufCMessage *item, void *arg)
+{
+    const Freehold__V1__Move *move = (const Freehold__V1__Move *)item;
+    (void)arg;
+    fh_grid_text(grid, without("moves/", move->name));
+    fh_grid_text(grid, without("tenants/", move->tenant));
+    fh_grid_text(grid, without("stores/", move->source_store));
+    fh_grid_text(grid, without("stores/", move->target_store));
+    fh_grid_text(grid, fh_move_phase_text(move->phase));
+    cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
+    cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
+    cell_time(grid, move->create_time);
+    fh_grid_text(grid, move->message);
+}
+
+static int list_run(struct fh_session *session)
+{
+    Freehold__V1__ListMovesRequest request = FREEHOLD__V1__LIST_MOVES_REQUEST__INIT;
+    struct fh_listing listing = {
+        .service = SERVICE,
+        .method = "ListMoves",
+        .request = &request.base,
+        .head = move_head,
+        .row = move_row,
+    };
+    char tenant[NAME_LEN_MAX];
+    const char *of = fh_args_value(session->args, "of");
+    if (of != NULL) {
+        name_of("tenants/", of, tenant);
+        request.tenant = tenant;
+    }
+    request.unfinished = fh_args_has(session->args, "unfinished");
+    const int exit_code = fh_session_operators(session, &listing.client);
+    return exit_code == FH_EXIT_OK ? fh_listing_run(session, &listing) : exit_code;
+}
+
+/* Calls a method that answers a move, and shows it. */
+static int call(struct fh_session *session, const char *method, const ProtobufCMessage *request)
+{
+    struct fh_client *client = NULL;
+    ProtobufCMessage *response = NULL;
+    int exit_code = fh_session_operators(session, &client);
+    if (exit_code == FH_EXIT_OK) {
+        exit_code = fh_session_invoke(session, client, SERVICE, method, request, &response);
+    }
+    if (exit_code == FH_EXIT_OK) {
+        exit_code = fh_move_show(session, (const Freehold__V1__Move *)response);
+    }
+    fh_client_message_free(response);
+    return exit_code;
+}
+
+static int show_run(struct fh_session *session)
+{
+    Freehold__V1__GetMoveRequest request = FREEHOLD__V1__GET_MOVE_REQUEST__INIT;
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    request.name = name;
+    return call(session, "GetMove", &request.base);
+}
+
+static int watch_run(struct fh_session *session)
+{
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    return fh_move_watch(session, name);
+}
+
+static int pause_run(struct fh_session *session)
+{
+    Freehold__V1__PauseMoveRequest request = FREEHOLD__V1__PAUSE_MOVE_REQUEST__INIT;
+    const char *reason = fh_args_value(session->args, "reason");
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    request.name = name;
+    request.reason = plain(reason != NULL ? reason : "");
+    return call(session, "PauseMove", &request.base);
+}
+
+static int resume_run(struct fh_session *session)
+{
+    Freehold__V1__ResumeMoveRequest request = FREEHOLD__V1__RESUME_MOVE_REQUEST__INIT;
+    const char *reason = fh_args_value(session->args, "reason");
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    request.name = name;
+    request.reason = plain(reason != NULL ? reason : "");
+    return call(session, "ResumeMove", &request.base);
+}
+
+static int cancel_run(struct fh_session *session)
+{
+    Freehold__V1__CancelMoveRequest request = FREEHOLD__V1__CANCEL_MOVE_REQUEST__INIT;
+    const char *reason = fh_args_value(session->args, "reason");
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    request.name = name;
+    request.reason = plain(reason != NULL ? reason : "");
+    return call(session, "CancelMove", &request.base);
+}
+
+static void event_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count,
+                       void *arg)
+{
+    (void)items;
+    (void)count;
+    (void)arg;
+    fh_grid_column(grid, "TIME", false);
+    fh_grid_column(grid, "ACTION", false);
+    fh_grid_column(grid, "ACTOR", false);
+    fh_grid_column(grid, "REASON", false);
+    fh_grid_column(grid, "DETAIL", false);
+}
+
+static void event_row(struct fh_grid *grid, const ProtobufCMessage *item, void *arg)
+{
+    const Freehold__V1__MoveEvent *event = (const Freehold__V1__MoveEvent *)item;
+    (void)arg;
+    cell_time(grid, event->time);
+    fh_grid_text(grid, event->action);
+    fh_grid_text(grid, event->actor);
+    fh_grid_text(grid, event->reason);
+    fh_grid_text(grid, event->detail);
+}
+
+static int events_run(struct fh_session *session)
+{
+    Freehold__V1__ListMoveEventsRequest request = FREEHOLD__V1__LIST_MOVE_EVENTS_REQUEST__INIT;
+    struct fh_listing listing = {
+        .service = SERVICE,
+        .method = "ListMoveEvents",
+        .request = &request.base,
+        .head = event_head,
+        .row = event_row,
+    };
+    char name[NAME_LEN_MAX];
+    name_of("moves/", session->args->arguments[0], name);
+    request.name = name;
+    const int exit_code = fh_session_operators(session, &listing.client);
+    return exit_code == FH_EXIT_OK ? fh_listing_run(session, &listing) : exit_code;
+}
+
+#define SETTINGS_OPTIONS                                                                    \
+    {"to", 0, "STORE", "where it is to live"},                                              \
+        {"max-pause", 0, "TIME", "the longest write pause: 500ms (default), 2s"},           \
+        {"rate", 0, "N", "copy at most so many rows a second (default: no limit)"},         \
+    {                                                                                       \
+        "duty", 0, "PERCENT", "share of time copying may keep the stores busy (default 50)" \
+    }
+
+static const struct fh_option start_options[] = {
+    SETTINGS_OPTIONS,
+    {"reason", 0, "TEXT", "for the operators' record"},
+    {"request-id", 0, "ID", "makes repeating the command safe (default: a new one)"},
+    {"watch", 'w', NULL, "stay and tell how far it is"},
+    {0},
+};
+static const struct fh_option plan_options[] = {
+    SETTINGS_OPTIONS,
+    {0},
+};
+static const struct fh_option list_options[] = {
+    FH_LISTING_OPTIONS,
+    {"of", 0, "SLUG|UUID", "only this tenant's"},
+    {"unfinished", 0, NULL, "only those under way"},
+    {0},
+};
+static const struct fh_option page_options[] = {
+    FH_LISTING_OPTIONS,
+    {0},
+};
+static const struct fh_option reason_options[] = {
+    {"reason", 0, "TEXT", "for the operators' record"},
+    {0},
+};
+
+const struct fh_command fh_move_commands[] = {
+    {"move", "start", "TENANT", "Move a live tenant to another store",
+     "It is read and written throughout; nothing is lost, and no request fails because of it.",
+     start_options, 1, 1, start_run},
+    {"move", "plan", "TENANT", "Tell what a move would take; change nothing",
+     "Exit code 1 when it would be refused.", plan_options, 1, 1, plan_run},
+    {"move", "list", "", "List moves, newest first", NULL, list_options, 0, 0, list_run},
+    {"move", "show", "MOVE", "Show a move", NULL, NULL, 1, 1, show_run},
+    {"move", "watch", "MOVE", "Tell how far a move is, until it has ended",
+     "Exit code 1 when it was cancelled or failed.", NULL, 1, 1, watch_run},
+    {"move", "pause", "MOVE", "Let a move rest; the tenant stays where it is",
+     "Before the switch only.", reason_options, 1, 1, pause_run},
+    {"move", "resume", "MOVE", "Let a paused move go on", NULL, reason_options, 1, 1, resume_run},
+    {"move", "cancel", "MOVE", "Call a move off for good",
+     "Before the switch only. What was copied is erased; the tenant stays where it is.",
+     reason_options, 1, 1, cancel_run},
+    {"move", "events", "MOVE", "List every step of a move", NULL, page_options, 1, 1, events_run},
+    {0},
+};

@@ -1,0 +1,175 @@
+/* Happy path: one GetMove after another, a line rewritten on a terminal, else a line for each
+ * phase, until the end. It asks instead of listening: the C client has no streams yet, and asking
+ * survives a server that is restarted meanwhile. Failures of passing kinds are waited out, up to
+ * FAILURES_MAX in a row. */
+#include <inttypes.h>
+#include <stdio.h>
+#include <time.h>
+#include <unistd.h>
+
+#include "clients/cli/json.h"
+#include "clients/cli/move.h"
+#include "clients/cli/text.h"
+
+#define ASK_EVERY_MS 200
+#define FAILURES_MAX 50
+#define LINE_BYTES_MAX 1024
+
+const char *fh_move_phase_text(Freehold__V1__MovePhase phase)
+{
+    static const char *const names[] = {
+        "unknown", "planned",  "preparing", "copying",    "catching up", "ready",   "switching",
+        "settled", "cleaning", "done",      "cancelling", "cancelled",   "failing", "failed"};
+    return (size_t)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : names[0];
+}
+
+bool fh_move_has_ended(Freehold__V1__MovePhase phase)
+{
+    return phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE ||
+           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_CANCELLED ||
+           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_FAILED;
+}
+
+void fh_move_add_duration(struct fh_buf *out, const Google__Protobuf__Duration *duration)
+{
+    if (duration == NULL) {
+        return;
+    }
+    double ms = (double)duration->seconds * 1e3 + (double)duration->nanos / 1e6;
+    if (ms < 1000) {
+        fh_buf_printf(out, "%.1f ms", ms);
+    } else {
+        fh_buf_printf(out, "%.1f s", ms / 1e3);
+    }
+}
+
+void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
+{
+    const Freehold__V1__MoveProgress *progress = move->progress;
+    fh_buf_add_text(out, fh_move_phase_text(move->phase));
+    if (progress != NULL && progress->rows_total > 0) {
+        uint64_t rows = move->phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_READY
+                            ? progress->rows_verified
+                            : progress->rows_copied;
+        fh_buf_add_text(out, ": ");
+        fh_text_add_count(out, rows);
+        fh_buf_add_text(out, " of ");
+        fh_text_add_count(out, progress->rows_total);
+        fh_buf_printf(out, " rows (%" PRIu64 "%%)",
+                      rows < progress->rows_total ? rows * 100 / progress->rows_total : 100);
+    }
+    if (progress != NULL && progress->rows_per_second >= 1) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_count(out, (uint64_t)progress->rows_per_second);
+        fh_buf_add_text(out, " rows/s");
+    }
+    if (progress != NULL && progress->rounds > 0) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_count(out, progress->lag_records);
+        fh_buf_add_text(out, " records behind");
+    }
+    if (progress != NULL && progress->pause_predicted != NULL &&
+        (progress->pause_predicted->seconds > 0 || progress->pause_predicted->nanos > 0) &&
+        progress->pause == NULL) {
+        fh_buf_add_text(out, ", pause about ");
+        fh_move_add_duration(out, progress->pause_predicted);
+    }
+    if (progress != NULL && progress->time_left != NULL) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_span(out, progress->time_left->seconds);
+        fh_buf_add_text(out, " left");
+    }
+    if (move->message[0] != '\0') {
+        fh_buf_add_text(out, "; ");
+        fh_text_add_shown(out, fh_str_of(move->message), 200);
+    }
+}
+
+struct teller {
+    struct fh_session *session;
+    bool terminal;
+    bool shown;
+    Freehold__V1__MovePhase phase;
+};
+
+static void tell(struct teller *teller, const Freehold__V1__Move *move)
+{
+    struct fh_buf line;
+    bool lines = teller->session->output == FH_OUTPUT_NDJSON;
+    if (teller->session->output == FH_OUTPUT_JSON ||
+        (!lines && !teller->terminal && teller->phase == move->phase)) {
+        return;
+    }
+    teller->phase = move->phase;
+    fh_buf_init(&line, lines ? FH_OUTPUT_BYTES_MAX : LINE_BYTES_MAX);
+    if (lines) {
+        fh_json_add_message(&line, &move->base, -1);
+        fh_buf_add_char(&line, '\n');
+        (void)fh_session_write(teller->session, &line);
+    } else {
+        fh_move_add_line(&line, move);
+        if (fh_buf_code(&line) == FH_OK) {
+            (void)fprintf(stderr, teller->terminal ? "\r\033[K%s" : "%s\n", line.data);
+            (void)fflush(stderr);
+            teller->shown = teller->terminal;
+        }
+    }
+    fh_buf_close(&line);
+}
+
+static void wipe(const struct teller *teller)
+{
+    if (teller->shown) {
+        (void)fputs("\r\033[K", stderr);
+    }
+}
+
+static void rest(void)
+{
+    const struct timespec span = {.tv_nsec = ASK_EVERY_MS * 1000000L};
+    (void)nanosleep(&span, NULL); /* cut short by a signal: asks a little early */
+}
+
+static int end(struct fh_session *session, const Freehold__V1__Move *move)
+{
+    int exit_code = session->output == FH_OUTPUT_NDJSON ? FH_EXIT_OK : fh_move_show(session, move);
+    if (exit_code == FH_EXIT_OK && move->phase != FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE) {
+        exit_code = FH_EXIT_REFUSED;
+    }
+    return exit_code;
+}
+
+int fh_move_watch(struct fh_session *session, const char *name)
+{
+    Freehold__V1__GetMoveRequest request = FREEHOLD__V1__GET_MOVE_REQUEST__INIT;
+    struct teller teller = {.session = session, .terminal = isatty(STDERR_FILENO) == 1};
+    struct fh_client *client = NULL;
+    unsigned failures = 0;
+    int exit_code = fh_session_operators(session, &client);
+    if (exit_code != FH_EXIT_OK) {
+        return exit_code;
+    }
+    request.name =
+        (char *)(uintptr_t)name; /* protobuf-c has no const strings; it only reads them */
+    for (;;) {
+        struct fh_client_status status;
+        ProtobufCMessage *response = NULL;
+        if (fh_client_invoke(client, &freehold__v1__move_admin_service__descriptor, "GetMove",
+                             &request.base, &response, &status)) {
+            const Freehold__V1__Move *move = (const Freehold__V1__Move *)response;
+            failures = 0;
+            tell(&teller, move);
+            if (fh_move_has_ended(move->phase)) {
+                wipe(&teller);
+                exit_code = end(session, move);
+                fh_client_message_free(response);
+                return exit_code;
+            }
+            fh_client_message_free(response);
+        } else if (!fh_client_status_is_passing(&status) || ++failures == FAILURES_MAX) {
+            wipe(&teller);
+            return fh_session_fail_status(session, &status);
+        }
+        rest();
+    }
+}
