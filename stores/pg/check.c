@@ -86,6 +86,13 @@ static const struct question questions[] = {
             ", lateral unnest(case c.relname when 'fh_meta' then array['SELECT'] when 'fh_commit' "
             "then array['SELECT', 'INSERT', 'DELETE'] else array['SELECT', 'INSERT', 'UPDATE', "
             "'DELETE'] end) w where not has_table_privilege(c.oid, w)"},
+    {"role", "the serving role may apply moves where records reference others",
+     PARAMS
+     "select 'role ' || current_user, 'cannot apply a move to ' || p.home || ', where records "
+     "reference others; as superuser: grant set on parameter session_replication_role to ' "
+     "|| quote_ident(current_user) from p where exists (select from pg_constraint k join "
+     "pg_namespace n on n.oid = k.connamespace where n.nspname = p.home and k.contype = 'f') "
+     "and not has_parameter_privilege('session_replication_role', 'SET')"},
     {"server log", "holds neither statements nor values of ours",
      PARAMS "select 'setting ' || s.name, 'is ' || s.setting || ' for our sessions, so the "
             "server''s log may hold tenants'' keys or statements; as superuser: alter role ' || "
@@ -139,4 +146,14 @@ static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGre
     return FH_OK;
 }
 
-const struct fh_pg_op_kind fh_pg_check_kind = {.send = check_send, .result = check_result};
+static void check_failed(struct fh_pg_op *op, unsigned index)
+{
+    (void)index;
+    if (strcmp(op->failure.sqlstate, "42883") == 0) { /* has_parameter_privilege() came with 15 */
+        op->failure.code = fh_error_set(&op->request->error, FH_PRECONDITION,
+                                        "the server is too old; PostgreSQL 15 or newer is needed");
+    }
+}
+
+const struct fh_pg_op_kind fh_pg_check_kind = {
+    .send = check_send, .result = check_result, .failed = check_failed};

@@ -183,6 +183,8 @@ static const char *options_of(enum fh_pg_lane_kind lane)
         return "-c statement_timeout=5000 -c lock_timeout=100" COMMON KEYED;
     case FH_PG_LANE_SLOW:
         return "-c statement_timeout=30000 -c lock_timeout=3000" COMMON KEYED;
+    case FH_PG_LANE_MOVER:
+        return "-c statement_timeout=120000 -c lock_timeout=3000" COMMON KEYED;
     default:
         return "-c statement_timeout=120000 -c lock_timeout=10000" COMMON;
     }
@@ -338,8 +340,21 @@ void fh_pg_conn_forget_op(struct fh_pg_conn *conn, const struct fh_pg_op *op)
     fh_pg_pipeline_forget(conn, op);
 }
 
+void fh_pg_conn_rollback(struct fh_pg_conn *conn)
+{
+    FH_ASSERT(conn->state == FH_PG_CONN_READY && conn->group_count == 0);
+    fh_pg_pipeline_rollback(conn);
+    if (!conn->broken) {
+        flush(conn);
+    }
+    if (conn->broken) {
+        connect_failed(conn, "the connection is lost");
+    }
+}
+
 void fh_pg_conn_close(struct fh_pg_conn *conn)
 {
+    fh_pg_view_lost(conn);
     poll_drop(conn);
     PQfinish(conn->pq);
     conn->pq = NULL;

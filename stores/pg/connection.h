@@ -24,6 +24,7 @@ struct fh_pg_lane;
 struct fh_pg_op;
 struct fh_pg_params;
 struct fh_pg_resolver;
+struct fh_snapshot;
 
 #define FH_PG_GROUPS_MAX 8
 #define FH_PG_SHARE_MAX 8 /* ops that share a Sync */
@@ -77,7 +78,8 @@ struct fh_pg_conn {
     int poll_fd;
     struct fh_pg_resolver *resolver;
     uint64_t started_ms;
-    bool broken; /* to be failed by whoever called */
+    bool broken;              /* to be failed by whoever called */
+    struct fh_snapshot *view; /* its transaction stays open between groups; NULL: none */
 
     struct fh_pg_group groups[FH_PG_GROUPS_MAX]; /* ring */
     unsigned group_head;
@@ -102,6 +104,8 @@ bool fh_pg_conn_has_room(const struct fh_pg_conn *conn);
 void fh_pg_conn_forget_op(struct fh_pg_conn *conn, const struct fh_pg_op *op);
 /* Ends it: every op on it is told, see above. `message` for people. */
 void fh_pg_conn_fail(struct fh_pg_conn *conn, const char *message);
+/* Ends the transaction that is open between groups. */
+void fh_pg_conn_rollback(struct fh_pg_conn *conn);
 /* Orderly end of an idle connection. */
 void fh_pg_conn_close(struct fh_pg_conn *conn);
 void fh_pg_conn_free(struct fh_pg_conn *conn); /* memory of a closed one */

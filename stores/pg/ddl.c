@@ -254,7 +254,18 @@ void fh_pg_ddl_system(struct fh_pg_script *script, const char *home, const char 
                   "request_id) where request_id is not null",
                   home);
     end_statement(out);
+    /* The mover asks what was committed since a snapshot. Sequence order is not commit order, so no
+     * bound on seq says it, and a tenant's epoch may hold millions: hence an index of its own. */
+    fh_buf_printf(out, "create index fh_x_commit_txid on \"%s\".fh_commit (tenant_id, epoch, txid)",
+                  home);
+    end_statement(out);
     protect(out, home, FH_STR("fh_commit"), role, "select, insert, delete");
+    fh_buf_printf(out,
+                  "create table \"%s\".fh_move (tenant_id uuid not null, state bytea not null, "
+                  "constraint fh_p_fh_move primary key (tenant_id)) with (fillfactor = 70)",
+                  home);
+    end_statement(out);
+    protect(out, home, FH_STR("fh_move"), role, "select, insert, update, delete");
     fh_buf_printf(out,
                   "create table \"%s\".fh_meta (tenant_id uuid not null, name text collate \"C\" "
                   "not null, value text not null, constraint fh_p_fh_meta primary key (tenant_id, "

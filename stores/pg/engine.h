@@ -13,6 +13,7 @@
 #include "stores/pg/op.h"
 #include "stores/pg/pool.h"
 #include "stores/pg/statements.h"
+#include "stores/pg/view.h"
 #include "stores/store.h"
 
 struct fh_pg_store {
@@ -23,6 +24,8 @@ struct fh_pg_store {
     bool may_bypass;   /* tests: layer two is taken away by a role the policies do not bind */
     bool general_only; /* tests: single writes take the general path too */
     struct fh_pg_lane lanes[FH_PG_LANE_COUNT];
+    struct fh_snapshot views[FH_SNAPSHOTS_MAX];
+    uint32_t view_idle_ms; /* the server ends a view that is asked nothing for so long */
     struct fh_pg_statements statements;
     struct fh_pg_params params; /* scratch of one statement */
     struct fh_buf scratch;      /* scratch of a value in it */
@@ -60,6 +63,16 @@ extern const struct fh_pg_op_kind fh_pg_fence_read_kind;
 extern const struct fh_pg_op_kind fh_pg_fence_set_kind;
 extern const struct fh_pg_op_kind fh_pg_schema_kind;
 extern const struct fh_pg_op_kind fh_pg_check_kind;
+extern const struct fh_pg_op_kind fh_pg_view_open_kind;
+extern const struct fh_pg_op_kind fh_pg_view_close_kind; /* needs no connection */
+extern const struct fh_pg_op_kind fh_pg_scan_kind;
+extern const struct fh_pg_op_kind fh_pg_scan_journal_kind;
+extern const struct fh_pg_op_kind fh_pg_changes_kind;
+extern const struct fh_pg_op_kind fh_pg_tally_kind;
+extern const struct fh_pg_op_kind fh_pg_apply_kind;
+extern const struct fh_pg_op_kind fh_pg_move_state_kind;
+extern const struct fh_pg_op_kind fh_pg_references_kind;
+extern const struct fh_pg_op_kind fh_pg_size_kind;
 
 /* Whether the commit is one write that commit_fast.c can do in one round trip. */
 bool fh_pg_fast_suits(const struct fh_pg_store *pg, const struct fh_request *request);

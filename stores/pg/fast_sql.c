@@ -45,15 +45,7 @@ static void answer(const struct fh_pg_statement_key *key, struct fh_buf *out)
 /* The row's own type, so that a parameter of a select list has one. */
 static void typed(struct fh_buf *out, unsigned parameter, const struct fh_column *column)
 {
-    static const char *const names[] = {
-        [FH_TYPE_BOOL] = "bool",       [FH_TYPE_INT16] = "int2",
-        [FH_TYPE_INT32] = "int4",      [FH_TYPE_INT64] = "int8",
-        [FH_TYPE_FLOAT32] = "float4",  [FH_TYPE_FLOAT64] = "float8",
-        [FH_TYPE_NUMERIC] = "numeric", [FH_TYPE_TEXT] = "text",
-        [FH_TYPE_BYTES] = "bytea",     [FH_TYPE_TIMESTAMP] = "timestamptz",
-        [FH_TYPE_DATE] = "date",       [FH_TYPE_UUID] = "uuid",
-        [FH_TYPE_JSON] = "json"};
-    fh_buf_printf(out, "$%u::%s", parameter, names[column->type]);
+    fh_buf_printf(out, "$%u::%s", parameter, fh_pg_sql_type(column->type));
 }
 
 static void insert(const struct fh_pg_statement_key *key, struct fh_buf *out)

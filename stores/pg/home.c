@@ -7,6 +7,7 @@
  * again where rows are left.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "stores/pg/commit.h"
@@ -16,6 +17,7 @@
 
 #define ERASE_BATCH 5000
 #define LOCK_MS_MAX 3000
+#define LOCK_MARGIN_MS_MAX 50
 
 static void add_fence(struct fh_pg_params *params, const struct fh_fence *fence)
 {
@@ -55,12 +57,22 @@ static enum fh_code send_fence_read(struct fh_pg_op *op, struct fh_pg_conn *conn
     return fh_pg_op_send(op, conn, FH_PG_FENCE_READ, 0, NULL, 0);
 }
 
+/* Milliseconds to wait for a lock: less than the deadline leaves, so that giving up is told and not
+ * guessed. */
+static int64_t lock_ms(const struct fh_pg_op *op)
+{
+    int64_t left = fh_pg_ms_left(op, 2 * LOCK_MS_MAX);
+    int64_t margin = left / 4 < LOCK_MARGIN_MS_MAX ? left / 4 : LOCK_MARGIN_MS_MAX;
+    left = left - margin;
+    return left < LOCK_MS_MAX ? left : LOCK_MS_MAX;
+}
+
 /* Takes the tenant's gate for ourselves: everybody who writes has left when it is granted. */
 static enum fh_code send_exclusive(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_uuid tenant = fh_pg_op_context_tenant(op);
     char timeout[24];
-    (void)snprintf(timeout, sizeof(timeout), "%lld", (long long)fh_pg_ms_left(op, LOCK_MS_MAX));
+    (void)snprintf(timeout, sizeof(timeout), "%lld", (long long)lock_ms(op));
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_uuid_text(params, &tenant);
     fh_pg_add_int64(params, fh_pg_gate_key(&op->request->scope));
@@ -151,8 +163,17 @@ static enum fh_code fence_set_result(struct fh_pg_op *op, unsigned index, const 
     return FH_MOVED;
 }
 
-const struct fh_pg_op_kind fh_pg_fence_set_kind = {.send = fence_set_send,
-                                                   .result = fence_set_result};
+/* Gave up waiting, for the gate or for the fence's row: nothing was changed. */
+static void fence_set_failed(struct fh_pg_op *op, unsigned index)
+{
+    (void)index;
+    if (strcmp(op->failure.sqlstate, "55P03") == 0) {
+        op->failure.code = FH_HELD;
+    }
+}
+
+const struct fh_pg_op_kind fh_pg_fence_set_kind = {
+    .send = fence_set_send, .result = fence_set_result, .failed = fence_set_failed};
 
 /* Erase's steps: 0 close the fence; 1..table_count tables from the last to the first (references
  * point backwards only, but for those to a table itself); then the records; then the fence. A step
@@ -229,6 +250,7 @@ static enum fh_code erase_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         return code;
     }
     const struct fh_table *table = erase_table(op);
+    const struct fh_fence *fence = &op->request->as.home.fence;
     unsigned tables = op->request->scope.schema->table_count;
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_uuid(params, &op->request->scope.tenant);
@@ -240,8 +262,14 @@ static enum fh_code erase_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         fh_pg_add_int64(params, ERASE_BATCH);
         return fh_pg_op_send(op, conn, FH_PG_ERASE_RECORDS, 0, NULL, 0);
     }
-    fh_pg_add_int64(params, (int64_t)op->request->as.home.fence.generation);
-    return fh_pg_op_send(op, conn, FH_PG_FENCE_DELETE, 0, NULL, 0);
+    code = fh_pg_op_send(op, conn, FH_PG_MOVE_STATE_DROP, 0, NULL, 0);
+    if (code == FH_OK) {
+        params = fh_pg_op_params(op);
+        fh_pg_add_uuid(params, &op->request->scope.tenant);
+        fh_pg_add_int64(params, (int64_t)fence->generation);
+        code = fh_pg_op_send(op, conn, FH_PG_FENCE_DELETE, 0, NULL, 0);
+    }
+    return code;
 }
 
 static enum fh_code erase_result(struct fh_pg_op *op, unsigned index, const PGresult *result)

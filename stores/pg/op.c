@@ -17,6 +17,9 @@ void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
     if (pg->store.closing && pg->active_count == 0) {
         fh_pg_store_kick(pg);
     }
+    if (code != FH_OK && op->kind == &fh_pg_view_open_kind) {
+        fh_pg_view_end(op->view);
+    }
     if (code != FH_OK && request->error.code == FH_OK) {
         (void)fh_error_set(&request->error, code, "%s", fh_code_text(code));
     }

@@ -20,11 +20,13 @@
 struct fh_pg_conn;
 struct fh_pg_op;
 struct fh_pg_store;
+struct fh_snapshot;
 
 enum fh_pg_lane_kind {
     FH_PG_LANE_FAST, /* multiplexed: one group an op, nothing that waits */
     FH_PG_LANE_SLOW, /* one op at a time, transactions of several steps */
     FH_PG_LANE_OWNER,
+    FH_PG_LANE_MOVER, /* one op at a time, and the views' connections */
     FH_PG_LANE_COUNT
 };
 
@@ -55,6 +57,7 @@ struct fh_pg_op {
     struct fh_list node;
     struct fh_list active; /* on the store's list, from submit to completion */
     struct fh_pg_conn *conn;
+    struct fh_snapshot *view; /* it opens this one, or runs in it; NULL: neither */
     enum fh_pg_lane_kind lane;
     unsigned step;
     bool commits; /* the step under way may commit a write: lost now, its outcome is unknown */

@@ -132,6 +132,45 @@ void fh_pg_add_row(struct fh_pg_params *params, const struct fh_row *row)
     fh_pg_add_int64(params, row->version);
 }
 
+static void patch_be32(char *at, uint32_t value)
+{
+    for (int i = 0; i < 4; i++) {
+        at[i] = (char)(uint8_t)(value >> (24 - 8 * i));
+    }
+}
+
+void fh_pg_array_begin(struct fh_pg_params *params, enum fh_type type, size_t count)
+{
+    (void)begin(params);
+    fh_buf_add_be32(&params->bytes, 1); /* dimensions */
+    fh_buf_add_be32(&params->bytes, 1); /* there may be nulls */
+    fh_buf_add_be32(&params->bytes, fh_type_oid(type));
+    fh_buf_add_be32(&params->bytes, (uint32_t)count);
+    fh_buf_add_be32(&params->bytes, 1); /* the first one's index */
+}
+
+void fh_pg_array_add(struct fh_pg_params *params, const struct fh_value *value,
+                     const struct fh_column *column)
+{
+    struct fh_buf *bytes = &params->bytes;
+    size_t at = bytes->len;
+    fh_buf_add_be32(bytes, UINT32_MAX); /* null, or the length once it is known */
+    if (value->is_null) {
+        return;
+    }
+    fh_value_encode(value, column, bytes);
+    if (fh_buf_code(bytes) == FH_OK) {
+        patch_be32(bytes->data + at, (uint32_t)(bytes->len - at - 4));
+    }
+}
+
+void fh_pg_array_end(struct fh_pg_params *params)
+{
+    if (params->code == FH_OK) {
+        end(params, params->count - 1);
+    }
+}
+
 enum fh_code fh_pg_params_finish(struct fh_pg_params *params)
 {
     if (params->code == FH_OK) {

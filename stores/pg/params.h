@@ -45,6 +45,12 @@ void fh_pg_add_key(struct fh_pg_params *params, const struct fh_key *key);
 /* All model columns in order, then created_at, updated_at, deleted_at, version. */
 void fh_pg_add_row(struct fh_pg_params *params, const struct fh_row *row);
 
+/* One array parameter, element by element: begin, then `count` (at least 1) adds, then end. */
+void fh_pg_array_begin(struct fh_pg_params *params, enum fh_type type, size_t count);
+void fh_pg_array_add(struct fh_pg_params *params, const struct fh_value *value,
+                     const struct fh_column *column);
+void fh_pg_array_end(struct fh_pg_params *params);
+
 FH_MUST_CHECK enum fh_code fh_pg_params_finish(struct fh_pg_params *params);
 
 #endif

@@ -16,6 +16,7 @@
 #define TICK_MS 10
 #define CONNECTIONS_DEFAULT 4
 #define QUEUE_DEFAULT 4096
+#define VIEW_IDLE_MS_MIN 100
 
 static struct fh_pg_store *pg_of(struct fh_store *store)
 {
@@ -37,7 +38,7 @@ static void tear_down(struct fh_pg_store *pg)
 {
     pg->torn_down = true;
     for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
-        for (unsigned k = 0; k < pg->lanes[i].count; k++) {
+        for (unsigned k = 0; k < pg->lanes[i].count; k++) { /* views end with them */
             fh_pg_conn_close(&pg->lanes[i].conns[k]);
             fh_pg_conn_free(&pg->lanes[i].conns[k]);
         }
@@ -162,10 +163,17 @@ static enum fh_code parse_config(struct fh_pg_store *pg, const struct fh_store_c
     if (code == FH_OK && config->connections_max > FH_PG_FAST_MAX) {
         code = fh_error_set(error, FH_INVALID, "connections_max is at most %d", FH_PG_FAST_MAX);
     }
+    pg->view_idle_ms = (uint32_t)(FH_SNAPSHOT_IDLE_MAX_US / 1000);
 #ifdef FREEHOLD_FAULTS
     pg->may_bypass = config->faults != NULL && config->faults->skip_enforcement;
     const char *general = getenv("FREEHOLD_PG_GENERAL_ONLY");
     pg->general_only = general != NULL && general[0] == '1';
+    const char *idle = getenv("FREEHOLD_PG_VIEW_IDLE_MS");
+    long long idle_ms = 0;
+    if (idle != NULL && fh_str_to_int64(fh_str_of(idle), &idle_ms) && idle_ms >= VIEW_IDLE_MS_MIN &&
+        idle_ms < pg->view_idle_ms) {
+        pg->view_idle_ms = (uint32_t)idle_ms;
+    }
 #endif
     return code;
 }
@@ -178,6 +186,8 @@ static void init_lanes(struct fh_pg_store *pg, const struct fh_store_config *con
                     fast);
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_OWNER], pg, FH_PG_LANE_OWNER, &pg->owner,
                     pg->has_owner ? 1 : 0, fast + FH_PG_SLOW_MAX);
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_MOVER], pg, FH_PG_LANE_MOVER, &pg->serving,
+                    FH_PG_MOVER_MAX + FH_SNAPSHOTS_MAX, fast + FH_PG_SLOW_MAX + 1);
 }
 
 static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_config *config,
@@ -214,6 +224,34 @@ static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_conf
     return FH_OK;
 }
 
+static const struct fh_pg_op_kind *mover_kind_of(const struct fh_request *request)
+{
+    switch (request->op) {
+    case FH_OP_SNAPSHOT_OPEN:
+        return &fh_pg_view_open_kind;
+    case FH_OP_SNAPSHOT_CLOSE:
+        return &fh_pg_view_close_kind;
+    case FH_OP_SCAN:
+        return &fh_pg_scan_kind;
+    case FH_OP_SCAN_JOURNAL:
+        return &fh_pg_scan_journal_kind;
+    case FH_OP_CHANGES:
+        return &fh_pg_changes_kind;
+    case FH_OP_TALLY:
+        return &fh_pg_tally_kind;
+    case FH_OP_APPLY:
+        return &fh_pg_apply_kind;
+    case FH_OP_MOVE_STATE:
+        return &fh_pg_move_state_kind;
+    case FH_OP_REFERENCES:
+        return &fh_pg_references_kind;
+    case FH_OP_SIZE:
+        return &fh_pg_size_kind;
+    default:
+        return NULL;
+    }
+}
+
 static const struct fh_pg_op_kind *
 kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_pg_lane_kind *lane)
 {
@@ -240,8 +278,8 @@ kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_
         return &fh_pg_home_erase_kind;
     case FH_OP_FENCE_READ:
         return &fh_pg_fence_read_kind;
-    case FH_OP_FENCE_SET:
-        *lane = FH_PG_LANE_SLOW;
+    case FH_OP_FENCE_SET: /* not behind long commits and pages of events */
+        *lane = FH_PG_LANE_MOVER;
         return &fh_pg_fence_set_kind;
     case FH_OP_SCHEMA_APPLY:
         *lane = FH_PG_LANE_OWNER;
@@ -249,8 +287,9 @@ kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_
     case FH_OP_CHECK:
         *lane = FH_PG_LANE_SLOW;
         return &fh_pg_check_kind;
-    default: /* a move's: not yet */
-        return NULL;
+    default:
+        *lane = FH_PG_LANE_MOVER;
+        return mover_kind_of(request);
     }
 }
 
@@ -276,7 +315,18 @@ static enum fh_code pg_submit(struct fh_store *store, struct fh_request *request
     op->kind = kind;
     op->lane = lane;
     fh_list_init(&op->node);
-    enum fh_code code = fh_pg_lane_push(&pg->lanes[lane], op);
+    enum fh_code code = fh_pg_view_enter(pg, op);
+    if (code != FH_OK) {
+        return code;
+    }
+    if (kind == &fh_pg_view_close_kind) {
+        fh_pg_lane_push_front(&pg->lanes[lane], op); /* a full queue is no reason to refuse this */
+    } else {
+        code = fh_pg_lane_push(&pg->lanes[lane], op);
+    }
+    if (code != FH_OK && kind == &fh_pg_view_open_kind) {
+        fh_pg_view_end(op->view);
+    }
     if (code != FH_OK) {
         return fh_error_set(&request->error, code, "the store's queue is full");
     }

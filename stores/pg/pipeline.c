@@ -280,12 +280,25 @@ static void rollback(struct fh_pg_conn *conn, struct fh_pg_op *ends)
     fh_pg_pipeline_end(conn);
 }
 
-static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op, bool open)
+void fh_pg_pipeline_rollback(struct fh_pg_conn *conn)
+{
+    rollback(conn, NULL);
+}
+
+/* Whether a transaction is left open that nobody wants. With more groups behind it libpq only knows
+ * "active"; there, transactions are implicit. */
+static bool is_left_open(const struct fh_pg_conn *conn)
+{
+    return conn->group_count == 0 && conn->view == NULL && !conn->broken &&
+           PQtransactionStatus(conn->pq) != PQTRANS_IDLE;
+}
+
+static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op)
 {
     if (op->retry_elsewhere ||
         (op->attempts == 0 && fh_pg_is_stale_statement(op->failure.sqlstate))) {
         try_again(op, !op->retry_elsewhere);
-    } else if (open && !conn->broken) {
+    } else if (is_left_open(conn)) {
         op->code = op->failure.code;
         rollback(conn, op);
     } else {
@@ -293,7 +306,7 @@ static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op, bool open)
     }
 }
 
-static void op_synced(struct fh_pg_conn *conn, struct fh_pg_op *op, bool open)
+static void op_synced(struct fh_pg_conn *conn, struct fh_pg_op *op)
 {
     enum fh_pg_next next = FH_PG_DONE;
     /* An op that goes elsewhere is of another kind by now. */
@@ -304,7 +317,7 @@ static void op_synced(struct fh_pg_conn *conn, struct fh_pg_op *op, bool open)
         try_again(op, false);
     } else if (next == FH_PG_MORE) {
         fh_pg_pipeline_send_step(conn, &op, 1);
-    } else if (open && !conn->broken) {
+    } else if (is_left_open(conn)) {
         rollback(conn, op);
     } else {
         end_op(op, op->code);
@@ -316,8 +329,6 @@ static void group_ended(struct fh_pg_conn *conn)
     struct fh_pg_group group = *group_at(conn, 0);
     conn->group_head = (conn->group_head + 1) % FH_PG_GROUPS_MAX;
     conn->group_count--;
-    /* With more groups behind it libpq only knows "active"; there, transactions are implicit. */
-    bool open = conn->group_count == 0 && PQtransactionStatus(conn->pq) != PQTRANS_IDLE;
     if (group.kind == FH_PG_GROUP_SETUP) {
         if (group.failed) {
             conn->broken = true;
@@ -327,25 +338,27 @@ static void group_ended(struct fh_pg_conn *conn)
         }
         return;
     }
+    if (conn->view != NULL && PQtransactionStatus(conn->pq) != PQTRANS_INTRANS) {
+        fh_pg_view_lost(conn); /* a statement failed, and its transaction with it */
+    }
     for (unsigned i = 0; i < group.member_count; i++) {
         struct fh_pg_op *op = group.members[i].op;
         if (op == NULL) {
             continue;
         }
         if (!group.failed) {
-            op_synced(conn, op, open); /* goes on, or ends the op */
+            op_synced(conn, op); /* goes on, or ends the op */
         } else if (group.member_count > 1) {
             op->alone = true; /* undone with the others; alone it will tell what is its own fault */
             try_again(op, false);
         } else {
-            op_failed(conn, op, open);
+            op_failed(conn, op);
         }
     }
     if (group.ends != NULL) {
         end_op(group.ends, group.ends->code);
     }
-    open = open && conn->group_count == 0; /* or the op sent its next step, or its rollback */
-    if (open && !conn->broken) {
+    if (is_left_open(conn)) { /* the op sent neither its next step nor its rollback */
         rollback(conn, NULL);
     }
     fh_pg_store_kick(conn->lane->store);

@@ -11,6 +11,8 @@ void fh_pg_pipeline_begin(struct fh_pg_conn *conn, enum fh_pg_group_kind kind);
 void fh_pg_pipeline_end(struct fh_pg_conn *conn);
 /* Sends the ops' current step as a group; an op whose step cannot be sent ends. */
 void fh_pg_pipeline_send_step(struct fh_pg_conn *conn, struct fh_pg_op **ops, unsigned count);
+/* A group that rolls back. */
+void fh_pg_pipeline_rollback(struct fh_pg_conn *conn);
 /* Nobody waits for the op's results any more. */
 void fh_pg_pipeline_forget(struct fh_pg_conn *conn, const struct fh_pg_op *op);
 /* Takes every result that is there. May set conn->broken. */

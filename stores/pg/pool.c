@@ -19,6 +19,7 @@
 #define STALL_MS_FAST 10000 /* twice the statement_timeout: the server does not answer */
 #define STALL_MS_SLOW 60000
 #define STALL_MS_OWNER 180000
+#define STALL_MS_MOVER 150000
 
 void fh_pg_lane_init(struct fh_pg_lane *lane, struct fh_pg_store *store, enum fh_pg_lane_kind kind,
                      const struct fh_pg_conninfo *info, unsigned count, unsigned id_first)
@@ -155,6 +156,10 @@ static unsigned take_group(struct fh_pg_lane *lane, struct fh_pg_op **ops)
 
 void fh_pg_lane_dispatch(struct fh_pg_lane *lane)
 {
+    if (lane->kind == FH_PG_LANE_MOVER) {
+        fh_pg_lane_dispatch_mover(lane);
+        return;
+    }
     while (!fh_list_empty(&lane->queue)) {
         struct fh_pg_conn *conn = least_busy(lane);
         if (conn == NULL || (lane->kind == FH_PG_LANE_FAST && conn->group_count >= BUSY_GROUPS)) {
@@ -209,7 +214,7 @@ void fh_pg_lane_connect_failed(struct fh_pg_lane *lane, const struct fh_error *e
 void fh_pg_lane_tick(struct fh_pg_lane *lane, uint64_t now_ms)
 {
     static const uint64_t stall_ms[FH_PG_LANE_COUNT] = {STALL_MS_FAST, STALL_MS_SLOW,
-                                                        STALL_MS_OWNER};
+                                                        STALL_MS_OWNER, STALL_MS_MOVER};
     for (unsigned i = 0; i < lane->count; i++) {
         struct fh_pg_conn *conn = &lane->conns[i];
         if (conn->state == FH_PG_CONN_CLOSED) {

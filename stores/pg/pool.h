@@ -2,8 +2,9 @@
  *
  * fast: up to connections_max, each with up to FH_PG_DEPTH groups in flight; what waits
  * meanwhile shares the next groups (reads with reads, writes with writes). slow: four, one
- * operation each. owner: one, closed when idle. A lane whose connections all fail answers
- * FH_UNAVAILABLE until its back-off (100 ms doubling to 5 s) is over.
+ * operation each. owner: one, closed when idle. mover: four, and one more for each view that is
+ * open; one of the four is kept for fences, so that a cutover waits behind no scan. A lane whose
+ * connections all fail answers FH_UNAVAILABLE until its back-off (100 ms doubling to 5 s) is over.
  */
 #ifndef FH_STORES_PG_POOL_H
 #define FH_STORES_PG_POOL_H
@@ -18,6 +19,7 @@
 
 #define FH_PG_FAST_MAX 8
 #define FH_PG_SLOW_MAX 4
+#define FH_PG_MOVER_MAX 4 /* and FH_SNAPSHOTS_MAX that views have to themselves */
 #define FH_PG_DEPTH \
     4 /* groups in flight on a multiplexed connection, of up to FH_PG_SHARE_MAX ops */
 #define FH_PG_LANE_CONNECTIONS_MAX 8
@@ -44,6 +46,8 @@ FH_MUST_CHECK enum fh_code fh_pg_lane_push(struct fh_pg_lane *lane, struct fh_pg
 void fh_pg_lane_push_front(struct fh_pg_lane *lane, struct fh_pg_op *op);
 /* Gives queued ops to connections, opens more, fails what cannot be served. */
 void fh_pg_lane_dispatch(struct fh_pg_lane *lane);
+/* The same for the mover's lane (pool_mover.c). */
+void fh_pg_lane_dispatch_mover(struct fh_pg_lane *lane);
 /* From connections. */
 void fh_pg_lane_connected(struct fh_pg_lane *lane);
 void fh_pg_lane_connect_failed(struct fh_pg_lane *lane, const struct fh_error *error);

@@ -52,6 +52,19 @@ void fh_pg_sql_key_match(struct fh_buf *out, const char *alias, const struct fh_
     }
 }
 
+const char *fh_pg_sql_type(enum fh_type type)
+{
+    static const char *const names[] = {
+        [FH_TYPE_BOOL] = "bool",       [FH_TYPE_INT16] = "int2",
+        [FH_TYPE_INT32] = "int4",      [FH_TYPE_INT64] = "int8",
+        [FH_TYPE_FLOAT32] = "float4",  [FH_TYPE_FLOAT64] = "float8",
+        [FH_TYPE_NUMERIC] = "numeric", [FH_TYPE_TEXT] = "text",
+        [FH_TYPE_BYTES] = "bytea",     [FH_TYPE_TIMESTAMP] = "timestamptz",
+        [FH_TYPE_DATE] = "date",       [FH_TYPE_UUID] = "uuid",
+        [FH_TYPE_JSON] = "json"};
+    return names[type];
+}
+
 void fh_pg_sql_predicate(struct fh_buf *out, const struct fh_pg_statement_key *key,
                          const char *alias)
 {
@@ -100,6 +113,18 @@ static void context_exclusive(struct fh_buf *out)
                     "select pg_advisory_xact_lock($2::int8) from (select set_config('fh.tenant', "
                     "$1, true) as a, set_config('lock_timeout', $3, true) as b offset 0) s "
                     "where s.a is not null and s.b is not null");
+}
+
+/* $1 tenant as text, $2 statement_timeout as text, $3 lock_timeout as text, for a view $4
+ * idle_in_transaction_session_timeout as text */
+static void context_move(const struct fh_pg_statement_key *key, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "select set_config('fh.tenant', $1, true), "
+                         "set_config('statement_timeout', $2, true), "
+                         "set_config('lock_timeout', $3, true)");
+    if (key->kind == FH_PG_CONTEXT_VIEW) {
+        fh_buf_add_text(out, ", set_config('idle_in_transaction_session_timeout', $4, true)");
+    }
 }
 
 /* $1 tenant -> epoch, generation, mode */
@@ -223,6 +248,19 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
     case FH_PG_CONTEXT_EXCLUSIVE:
         context_exclusive(out);
         return true;
+    case FH_PG_BEGIN_VIEW:
+        fh_buf_add_text(out, "begin isolation level repeatable read read only");
+        return true;
+    case FH_PG_CONTEXT_MOVE:
+    case FH_PG_CONTEXT_VIEW:
+        context_move(key, out);
+        return true;
+    case FH_PG_CURSOR:
+        fh_buf_add_text(out, "select pg_current_snapshot()::text");
+        return true;
+    case FH_PG_REPLICA:
+        fh_buf_add_text(out, "select set_config('session_replication_role', 'replica', true)");
+        return true;
     default:
         return false;
     }
@@ -231,6 +269,10 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
 void fh_pg_sql(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     if (fixed(key, out)) {
+        return;
+    }
+    if (key->kind >= FH_PG_MOVE_GUARD) {
+        fh_pg_sql_move(key, out);
         return;
     }
     switch (key->kind) {

@@ -26,7 +26,11 @@ void fh_pg_sql_key_match(struct fh_buf *out, const char *alias, const struct fh_
 void fh_pg_sql_predicate(struct fh_buf *out, const struct fh_pg_statement_key *key,
                          const char *alias);
 
+/* int8, text, ...: as a cast names it. */
+const char *fh_pg_sql_type(enum fh_type type);
+
 void fh_pg_sql_row(const struct fh_pg_statement_key *key, struct fh_buf *out);  /* dml.c */
 void fh_pg_sql_fast(const struct fh_pg_statement_key *key, struct fh_buf *out); /* fast_sql.c */
+void fh_pg_sql_move(const struct fh_pg_statement_key *key, struct fh_buf *out); /* move_sql.c */
 
 #endif

@@ -19,7 +19,7 @@
 
 #define FH_PG_STATEMENTS_MAX 4096
 #define FH_PG_PREPARED_MAX 256
-#define FH_PG_CONNECTIONS_MAX 16 /* of one store, all lanes */
+#define FH_PG_CONNECTIONS_MAX 24 /* of one store, all lanes */
 
 enum fh_pg_statement_kind {
     FH_PG_BEGIN = 1,
@@ -29,7 +29,12 @@ enum fh_pg_statement_kind {
     FH_PG_CONTEXT_READ,
     FH_PG_CONTEXT_WRITE,
     FH_PG_CONTEXT_GATE, /* the fast path's: outcome of the locks kept in settings */
-    FH_PG_CONTEXT_EXCLUSIVE,
+    FH_PG_BEGIN_VIEW,
+    FH_PG_CONTEXT_MOVE,
+    FH_PG_CONTEXT_VIEW,
+    FH_PG_CURSOR,
+    FH_PG_REPLICA,           /* references are not enforced for the rest of the transaction */
+    FH_PG_CONTEXT_EXCLUSIVE, /* the last one that is the same in every home */
     FH_PG_FENCE_READ,
     FH_PG_FENCE_LOCK,
     FH_PG_FENCE_INSERT,
@@ -52,6 +57,20 @@ enum fh_pg_statement_kind {
     FH_PG_FAST_INSERT,
     FH_PG_FAST_UPDATE,
     FH_PG_FAST_DELETE,
+    FH_PG_MOVE_GUARD, /* the mover's, from here to the end (move_sql.c) */
+    FH_PG_MOVE_SCAN,
+    FH_PG_MOVE_JOURNAL,
+    FH_PG_MOVE_CHANGES,
+    FH_PG_MOVE_LOOK_UP,
+    FH_PG_MOVE_TALLY,
+    FH_PG_MOVE_REFERENCE, /* `extra`: which foreign key of the table */
+    FH_PG_MOVE_SIZE,      /* without a table: of the records */
+    FH_PG_MOVE_DELETE,
+    FH_PG_MOVE_INSERT,
+    FH_PG_MOVE_RECORDS,
+    FH_PG_MOVE_STATE,
+    FH_PG_MOVE_STATE_PUT,
+    FH_PG_MOVE_STATE_DROP,
 };
 
 enum fh_pg_statement_flag {
@@ -59,6 +78,8 @@ enum fh_pg_statement_flag {
     FH_PG_AFTER_KEY = 1 << 1,
     FH_PG_NO_PREDICATE = 1 << 2, /* tests: layer one taken away */
     FH_PG_ERASE_ALL = 1 << 3,
+    FH_PG_UNTIL_KEY = 1 << 4,
+    FH_PG_KEEP_EXISTING = 1 << 5,
 };
 
 /* Zeroed before it is filled: compared as bytes. */

@@ -54,6 +54,7 @@ class Cluster:
         self.wait_ready()
         self.sql("create role freehold_owner login noinherit")
         self.sql("create role freehold_app login noinherit")
+        self.sql("grant set on parameter session_replication_role to freehold_app")
         self.sql("create database freehold owner freehold_owner")
 
     def become_user(self):

@@ -73,6 +73,7 @@ class Cluster:
         self.sql(
             "create role freehold_owner login noinherit",
             "create role freehold_app login noinherit",
+            "grant set on parameter session_replication_role to freehold_app",
             "create database freehold owner freehold_owner",
         )
 
