@@ -80,9 +80,8 @@ static enum fh_code probe(struct fh_sqlite_conn *conn, const struct fh_request *
     return code;
 }
 
-/* Which constraint was it? */
-static enum fh_code explain_unique(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                   const struct fh_row *row)
+enum fh_code fh_sqlite_explain_unique(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                      const struct fh_row *row)
 {
     const struct fh_table *table = row->table;
     struct fh_buf names;
@@ -128,7 +127,7 @@ static enum fh_code store(struct fh_sqlite_conn *conn, struct fh_request *reques
         return fh_error_set(&request->error, FH_INTERNAL, "a write met %zu rows", count);
     }
     if (code == FH_UNIQUE_VIOLATION && conn->last_rc == SQLITE_CONSTRAINT_UNIQUE) {
-        return explain_unique(conn, request, row);
+        return fh_sqlite_explain_unique(conn, request, row);
     }
     return code;
 }

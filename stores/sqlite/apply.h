@@ -18,6 +18,10 @@ struct fh_sqlite_change {
 
 FH_MUST_CHECK enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct fh_request *request,
                                            struct fh_sqlite_change *changes);
+/* FH_UNIQUE_VIOLATION, naming the constraint's columns: a statement that put `row` in met one, and
+ * has ended. */
+enum fh_code fh_sqlite_explain_unique(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                      const struct fh_row *row);
 /* Live rows reference live rows only, and nothing live references what went. */
 FH_MUST_CHECK enum fh_code fh_sqlite_references(struct fh_sqlite_conn *conn,
                                                 struct fh_request *request,

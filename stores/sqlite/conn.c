@@ -115,8 +115,13 @@ static bool may_read(const struct fh_sqlite_conn *conn, const char *table, const
 
 static bool may_call(const char *function)
 {
-    return function != NULL && (strcmp(function, "fh_tenant") == 0 ||
-                                strcmp(function, "max") == 0 || strcmp(function, "length") == 0);
+    static const char *const functions[] = {"fh_tenant", "max", "min", "count", "sum", "length"};
+    for (size_t i = 0; i < sizeof(functions) / sizeof(functions[0]) && function != NULL; i++) {
+        if (strcmp(function, functions[i]) == 0) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Layer 2 for reads. Called while a statement is prepared, so it costs nothing when one runs. */
@@ -444,6 +449,12 @@ static enum fh_code make_system_views(struct fh_sqlite_conn *conn, struct fh_err
                          "CREATE TEMP VIEW fh_v_fh_commit AS SELECT txid,tenant_id,epoch,seq,"
                          "request_id,request_hash,schema_version,actor,address,at,changes,images "
                          "FROM main.fh_commit WHERE tenant_id=fh_tenant()",
+                         error);
+    }
+    if (code == FH_OK) {
+        code = make_view(conn, FH_STR("fh_move"),
+                         "CREATE TEMP VIEW fh_v_fh_move AS SELECT tenant_id,state "
+                         "FROM main.fh_move WHERE tenant_id=fh_tenant()",
                          error);
     }
     conn->has_views = code == FH_OK;

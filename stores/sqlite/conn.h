@@ -23,7 +23,8 @@
 enum fh_sqlite_role {
     FH_SQLITE_READER,
     FH_SQLITE_WRITER,
-    FH_SQLITE_ERASER, /* a writer whose foreign keys are off: it removes whole tenants in batches */
+    FH_SQLITE_ERASER,  /* a writer whose foreign keys are off: it removes whole tenants in batches,
+                          and puts a move's batches in */
     FH_SQLITE_CHECKER, /* looks at the file itself, at no tenant's rows */
 };
 

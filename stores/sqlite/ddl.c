@@ -109,6 +109,13 @@ static enum fh_code emit_system(struct emitter *emitter)
         {FH_SQLITE_INDEX, "fh_ix_commit_request",
          "CREATE UNIQUE INDEX fh_ix_commit_request ON fh_commit(tenant_id,request_id) "
          "WHERE request_id IS NOT NULL"},
+        /* A mover's rounds: this tenant, this epoch, younger than a cursor; seq rides along so that
+         * the table is not touched. */
+        {FH_SQLITE_INDEX, "fh_ix_commit_txid",
+         "CREATE INDEX fh_ix_commit_txid ON fh_commit(tenant_id,epoch,txid,seq)"},
+        {FH_SQLITE_TABLE, "fh_move",
+         "CREATE TABLE fh_move(tenant_id BLOB PRIMARY KEY CHECK(length(tenant_id)=16),"
+         "state BLOB NOT NULL) STRICT,WITHOUT ROWID"},
         {FH_SQLITE_CHANGE, "schema_version",
          "INSERT INTO fh_meta(name,value) VALUES('schema_version',-1)"},
     };
@@ -119,7 +126,10 @@ static enum fh_code emit_system(struct emitter *emitter)
     if (code == FH_OK) {
         code = emit_triggers(emitter, FH_STR("fh_fence"));
     }
-    return code == FH_OK ? emit_triggers(emitter, FH_STR("fh_commit")) : code;
+    if (code == FH_OK) {
+        code = emit_triggers(emitter, FH_STR("fh_commit"));
+    }
+    return code == FH_OK ? emit_triggers(emitter, FH_STR("fh_move")) : code;
 }
 
 static const char *storage_class(enum fh_type type)

@@ -18,8 +18,8 @@ enum fh_sqlite_object { FH_SQLITE_TABLE, FH_SQLITE_INDEX, FH_SQLITE_TRIGGER, FH_
 typedef enum fh_code fh_sqlite_ddl_cb(void *arg, enum fh_sqlite_object kind, struct fh_str name,
                                       const char *sql, struct fh_error *error);
 
-/* fh_meta, fh_fence, fh_commit with their triggers and indexes, and the first row of fh_meta
- * (as FH_SQLITE_CHANGE). */
+/* fh_meta, fh_fence, fh_commit, fh_move with their triggers and indexes, and the first row of
+ * fh_meta (as FH_SQLITE_CHANGE). */
 FH_MUST_CHECK enum fh_code fh_sqlite_ddl_system(fh_sqlite_ddl_cb *cb, void *arg,
                                                 struct fh_error *error);
 /* What leads from `from` (NULL: nothing there) to `to`, additive only: FH_UNIMPLEMENTED otherwise.

@@ -53,6 +53,17 @@ enum fh_code fh_sqlite_fence_admit(struct fh_request *request, const struct fh_f
     return fh_error_set(&request->error, FH_MOVED, "%s", fh_code_text(FH_MOVED));
 }
 
+enum fh_code fh_sqlite_fence_guard(struct fh_request *request, const struct fh_fence *fence,
+                                   const struct fh_fence_guard *guard)
+{
+    see(request, fence);
+    if (fence->epoch == request->scope.epoch && (guard->modes & FH_FENCE_BIT(fence->mode)) != 0 &&
+        (request->op == FH_OP_SIZE || fence->generation == guard->generation)) {
+        return FH_OK;
+    }
+    return fh_error_set(&request->error, FH_MOVED, "%s", fh_code_text(FH_MOVED));
+}
+
 enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn, struct fh_request *request,
                                     sqlite3_stmt *statement)
 {
@@ -231,6 +242,21 @@ static enum fh_code touch_fence(struct fh_sqlite_conn *conn, struct fh_request *
     return code;
 }
 
+/* The state of a move into this home; perhaps there is none. */
+static enum fh_code erase_state(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    sqlite3_stmt *statement = NULL;
+    size_t count = 0;
+    enum fh_code code = fh_sqlite_statement_get(
+        conn, FH_SQLITE_STATE_ERASE, NULL, 0, &request->scope.tenant, &statement, &request->error);
+    if (code != FH_OK) {
+        return code;
+    }
+    code = fh_sqlite_write_rows(conn, statement, &request->scope.tenant, &count, &request->error);
+    fh_sqlite_statement_end(conn, statement);
+    return code;
+}
+
 enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn, struct fh_request *request,
                                   const struct fh_schema *schema, bool *more)
 {
@@ -265,6 +291,9 @@ enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn, struct fh_request
     }
     if (code == FH_OK && budget > 0) {
         code = erase_rows(conn, request, FH_SQLITE_RECORD_ERASE, NULL, &budget);
+    }
+    if (code == FH_OK && budget > 0) {
+        code = erase_state(conn, request);
     }
     if (code == FH_OK && budget > 0) {
         return touch_fence(conn, request, FH_SQLITE_FENCE_DELETE, (int64_t)wanted->generation, 0);

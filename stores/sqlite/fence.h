@@ -19,6 +19,10 @@ FH_MUST_CHECK enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn,
  * forbids it. Writing needs open, reading open or frozen. */
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_admit(struct fh_request *request,
                                                  const struct fh_fence *fence, bool writing);
+/* The same for a mover's operation (stores/move.h): epoch, generation and mode as it requires. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_guard(struct fh_request *request,
+                                                 const struct fh_fence *fence,
+                                                 const struct fh_fence_guard *guard);
 /* The fence in front of a joined read's row: compares its tenant, and admits. Readers. */
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn,
                                                   struct fh_request *request,

@@ -12,6 +12,7 @@
 #include "stores/sqlite/admit.h"
 #include "stores/sqlite/check.h"
 #include "stores/sqlite/fence.h"
+#include "stores/sqlite/move_read.h"
 #include "stores/sqlite/reads.h"
 
 static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
@@ -25,6 +26,8 @@ static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *req
         return fh_sqlite_events(conn, request);
     case FH_OP_FENCE_READ:
         return fh_sqlite_fence_read(conn, request);
+    case FH_OP_MOVE_STATE: /* the one question of a move that never takes long */
+        return fh_sqlite_move_read(conn, request);
     default:
         FH_UNREACHABLE();
     }
@@ -40,13 +43,14 @@ static bool runs(const struct fh_request *request)
     return request->code == FH_OK && request->op != FH_OP_CHECK;
 }
 
-/* One statement is its own snapshot. */
+/* One statement is its own snapshot. A move's question is two: the fence comes first. */
 static bool needs_transaction(struct fh_request *const *requests, size_t count)
 {
     size_t statements = 0;
     for (size_t i = 0; i < count; i++) {
         if (runs(requests[i])) {
             statements += requests[i]->op == FH_OP_GET ? requests[i]->as.get.count : 1;
+            statements += requests[i]->op == FH_OP_MOVE_STATE ? 1 : 0;
         }
     }
     return statements > 1;

@@ -12,6 +12,15 @@
     "c.tenant_id,c.epoch,c.seq,c.request_id,c.actor,c.address,c.at,c.txid,c.schema_version," \
     "c.changes,c.images"
 
+#define JOURNAL                                                                       \
+    "c.tenant_id,c.epoch,c.seq,c.request_id,c.request_hash,c.schema_version,c.actor," \
+    "c.address,c.at,c.changes,c.images"
+
+#define INTO_RECORDS                                                          \
+    "INSERT INTO main.fh_commit(tenant_id,epoch,seq,request_id,request_hash," \
+    "schema_version,actor,address,at,changes,images) "                        \
+    "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
+
 static const char *control_text(enum fh_sqlite_shape shape)
 {
     switch (shape) {
@@ -54,12 +63,18 @@ static const char *system_write_text(enum fh_sqlite_shape shape)
     case FH_SQLITE_FENCE_DELETE:
         return "DELETE FROM main.fh_fence WHERE tenant_id=?1 AND generation=?2 RETURNING tenant_id";
     case FH_SQLITE_RECORD_INSERT:
-        return "INSERT INTO main.fh_commit(tenant_id,epoch,seq,request_id,request_hash,"
-               "schema_version,actor,address,at,changes,images) "
-               "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) RETURNING tenant_id";
+        return INTO_RECORDS "RETURNING tenant_id";
+    case FH_SQLITE_JOURNAL_INSERT:
+        /* Another record with the request id is no reason to leave this one out, but an error. */
+        return INTO_RECORDS "ON CONFLICT(tenant_id,epoch,seq) DO NOTHING RETURNING tenant_id";
     case FH_SQLITE_RECORD_ERASE:
         return "DELETE FROM main.fh_commit WHERE txid IN (SELECT txid FROM main.fh_commit WHERE "
                "tenant_id=?1 LIMIT ?2)";
+    case FH_SQLITE_STATE_WRITE:
+        return "INSERT INTO main.fh_move(tenant_id,state) VALUES(?1,?2) ON CONFLICT(tenant_id) DO "
+               "UPDATE SET state=excluded.state RETURNING tenant_id";
+    case FH_SQLITE_STATE_ERASE:
+        return "DELETE FROM main.fh_move WHERE tenant_id=?1 RETURNING tenant_id";
     default:
         return NULL;
     }
@@ -111,6 +126,57 @@ static void add_fence_from(uint32_t flags, struct fh_buf *out)
     fh_buf_add_text(out, " f");
 }
 
+/* "SELECT <columns> FROM fh_commit c WHERE <tenant>" */
+static void add_records(const char *columns, uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_printf(out, "SELECT %s FROM ", columns);
+    add_source(FH_STR("fh_commit"), flags, out);
+    fh_buf_add_text(out, " c WHERE ");
+    add_tenant("c.", flags, out);
+}
+
+/* Which index serves is not left to the planner, which knows no sizes: a `+` keeps a term away from
+ * it. What is younger than a cursor is found in (tenant_id, epoch, txid, seq) alone; pages by seq
+ * walk the unique index, from where the first of them is. */
+static void mover_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct fh_buf *out)
+{
+    switch (shape) {
+    case FH_SQLITE_CURSOR:
+        add_records("max(c.txid)", flags, out);
+        fh_buf_add_text(out, " AND c.epoch=?2");
+        return;
+    case FH_SQLITE_JOURNAL:
+        add_records(JOURNAL, flags, out);
+        fh_buf_add_text(out, " AND (c.epoch,c.seq)>(?3,?4) AND (c.epoch,c.seq)<=(?5,?6) "
+                             "ORDER BY c.epoch,c.seq LIMIT ?2");
+        return;
+    case FH_SQLITE_CHANGES_FIRST:
+        add_records("min(+c.seq)", flags, out);
+        fh_buf_add_text(out, " AND c.epoch=?2 AND c.txid>?3");
+        return;
+    case FH_SQLITE_CHANGES:
+        add_records(JOURNAL, flags, out);
+        fh_buf_add_text(out, " AND c.epoch=?2 AND c.seq>?4 AND +c.txid>?3 ORDER BY c.seq LIMIT ?5");
+        return;
+    case FH_SQLITE_TALLY:
+        /* In halves: SQLite's sum() refuses to overflow. */
+        add_records("count(*),sum(c.seq & 4294967295),sum(c.seq >> 32)", flags, out);
+        fh_buf_add_text(out, " AND c.epoch=?2 AND c.txid>?3");
+        return;
+    case FH_SQLITE_RECORD_COUNT:
+        add_records("count(*)", flags, out);
+        return;
+    case FH_SQLITE_STATE_READ:
+        fh_buf_add_text(out, "SELECT m.tenant_id,m.state FROM ");
+        add_source(FH_STR("fh_move"), flags, out);
+        fh_buf_add_text(out, " m WHERE ");
+        add_tenant("m.", flags, out);
+        return;
+    default:
+        FH_UNREACHABLE();
+    }
+}
+
 static void system_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct fh_buf *out)
 {
     switch (shape) {
@@ -121,17 +187,11 @@ static void system_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct 
         add_tenant("f.", flags, out);
         return;
     case FH_SQLITE_RECORD_SEQ:
-        fh_buf_add_text(out, "SELECT max(c.seq) FROM ");
-        add_source(FH_STR("fh_commit"), flags, out);
-        fh_buf_add_text(out, " c WHERE ");
-        add_tenant("c.", flags, out);
+        add_records("max(c.seq)", flags, out);
         fh_buf_add_text(out, " AND c.epoch=?2");
         return;
     case FH_SQLITE_RECORD_FIND:
-        fh_buf_add_text(out, "SELECT " RECORD ",c.request_hash FROM ");
-        add_source(FH_STR("fh_commit"), flags, out);
-        fh_buf_add_text(out, " c WHERE ");
-        add_tenant("c.", flags, out);
+        add_records(RECORD ",c.request_hash", flags, out);
         fh_buf_add_text(out, " AND c.request_id=?2");
         return;
     case FH_SQLITE_EVENTS:
@@ -150,7 +210,7 @@ static void system_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct 
         fh_buf_add_text(out, " ORDER BY c.epoch DESC,c.seq DESC LIMIT ?3");
         return;
     default:
-        FH_UNREACHABLE();
+        mover_read_text(shape, flags, out);
     }
 }
 
@@ -173,6 +233,19 @@ static void add_key_list(const char *alias, const struct fh_table *table, const 
         add_column(alias, table, table->key[i], out);
         fh_buf_add_text(out, suffix);
     }
+}
+
+/* (key)<comparison>(?first,...) */
+static void add_key_bound(const struct fh_table *table, const char *comparison, unsigned first,
+                          struct fh_buf *out)
+{
+    fh_buf_add_char(out, '(');
+    add_key_list("d.", table, "", out);
+    fh_buf_printf(out, ")%s(", comparison);
+    for (unsigned i = 0; i < table->key_count; i++) {
+        fh_buf_printf(out, "%s?%u", i > 0 ? "," : "", first + i);
+    }
+    fh_buf_add_char(out, ')');
 }
 
 static void add_row_columns(const struct fh_table *table, struct fh_buf *out)
@@ -207,13 +280,8 @@ static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, 
         add_equals("d.", table, table->key, table->key_count, 3, out);
     }
     if (shape == FH_SQLITE_LIST_AFTER || shape == FH_SQLITE_LIST_AFTER_ANY) {
-        fh_buf_add_text(out, " AND (");
-        add_key_list("d.", table, "", out);
-        fh_buf_add_text(out, ")>(");
-        for (unsigned i = 0; i < table->key_count; i++) {
-            fh_buf_printf(out, "%s?%u", i > 0 ? "," : "", 4 + i);
-        }
-        fh_buf_add_char(out, ')');
+        fh_buf_add_text(out, " AND ");
+        add_key_bound(table, ">", 4, out);
     }
     fh_buf_add_text(out, any ? "" : " AND d.deleted_at IS NULL");
     fh_buf_add_text(out, " WHERE ");
@@ -225,7 +293,7 @@ static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, 
     }
 }
 
-static void insert_text(const struct fh_table *table, struct fh_buf *out)
+static void insert_text(const struct fh_table *table, bool free_only, struct fh_buf *out)
 {
     fh_buf_add_text(out, "INSERT INTO main.");
     fh_sqlite_sql_name(table->name, out);
@@ -238,7 +306,9 @@ static void insert_text(const struct fh_table *table, struct fh_buf *out)
     for (unsigned i = 0; i < table->column_count; i++) {
         fh_buf_printf(out, ",?%u", 6 + i);
     }
-    fh_buf_add_text(out, ") RETURNING tenant_id");
+    /* Not OR IGNORE, which would also pass over a broken CHECK or NOT NULL. */
+    fh_buf_add_text(out, free_only ? ") ON CONFLICT DO NOTHING" : ")");
+    fh_buf_add_text(out, " RETURNING tenant_id");
 }
 
 static bool is_key(const struct fh_table *table, uint16_t position)
@@ -321,6 +391,65 @@ static void unique_text(const struct fh_table *table, uint16_t ordinal, uint32_t
     fh_buf_add_text(out, ") LIMIT 1");
 }
 
+static void scan_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
+                      struct fh_buf *out)
+{
+    bool after = (ordinal & FH_SQLITE_SCAN_AFTER) != 0;
+    fh_buf_add_text(out, "SELECT ");
+    add_row_columns(table, out);
+    fh_buf_add_text(out, " FROM ");
+    add_source(table->name, flags, out);
+    fh_buf_add_text(out, " d WHERE ");
+    add_tenant("d.", flags, out);
+    if (after) {
+        fh_buf_add_text(out, " AND ");
+        add_key_bound(table, ">", 3, out);
+    }
+    if ((ordinal & FH_SQLITE_SCAN_UNTIL) != 0) {
+        fh_buf_add_text(out, " AND ");
+        add_key_bound(table, "<=", after ? 3u + table->key_count : 3u, out);
+    }
+    fh_buf_add_text(out, " ORDER BY ");
+    add_key_list("d.", table, "", out);
+    fh_buf_add_text(out, " LIMIT ?2");
+}
+
+/* With any null column there is no reference (MATCH SIMPLE). */
+static void orphan_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
+                        struct fh_buf *out)
+{
+    const struct fh_foreign_key *fk = &table->foreign_keys[ordinal];
+    fh_buf_add_text(out, "SELECT d.tenant_id FROM ");
+    add_source(table->name, flags, out);
+    fh_buf_add_text(out, " d WHERE ");
+    add_tenant("d.", flags, out);
+    fh_buf_add_text(out, " AND d.deleted_at IS NULL");
+    for (uint16_t i = 0; i < fk->column_count; i++) {
+        fh_buf_add_text(out, " AND ");
+        add_column("d.", table, fk->columns[i], out);
+        fh_buf_add_text(out, " IS NOT NULL");
+    }
+    fh_buf_add_text(out, " AND NOT EXISTS(SELECT 1 FROM ");
+    add_source(fk->target->name, flags, out);
+    fh_buf_add_text(out, " p WHERE ");
+    add_tenant("p.", flags, out);
+    for (uint16_t i = 0; i < fk->column_count; i++) {
+        fh_buf_add_text(out, " AND ");
+        add_column("p.", fk->target, fk->target->key[i], out);
+        fh_buf_add_char(out, '=');
+        add_column("d.", table, fk->columns[i], out);
+    }
+    fh_buf_add_text(out, ") LIMIT 1");
+}
+
+static void count_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "SELECT count(*) FROM ");
+    add_source(table->name, flags, out);
+    fh_buf_add_text(out, " d WHERE ");
+    add_tenant("d.", flags, out);
+}
+
 static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
                        uint32_t flags, struct fh_buf *out)
 {
@@ -337,7 +466,8 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
         add_equals("d.", table, table->key, table->key_count, 2, out);
         return;
     case FH_SQLITE_INSERT:
-        insert_text(table, out);
+    case FH_SQLITE_INSERT_FREE:
+        insert_text(table, shape == FH_SQLITE_INSERT_FREE, out);
         return;
     case FH_SQLITE_UPDATE:
         update_text(table, flags, out);
@@ -362,6 +492,15 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
     case FH_SQLITE_ERASE:
         erase_text(table, out);
         return;
+    case FH_SQLITE_SCAN:
+        scan_text(table, ordinal, flags, out);
+        return;
+    case FH_SQLITE_COUNT:
+        count_text(table, flags, out);
+        return;
+    case FH_SQLITE_ORPHAN:
+        orphan_text(table, ordinal, flags, out);
+        return;
     default:
         read_text(shape, table, flags, out);
         return;
@@ -371,8 +510,8 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
 bool fh_sqlite_shape_writes(enum fh_sqlite_shape shape)
 {
     return system_write_text(shape) != NULL || shape == FH_SQLITE_VERSION_SET ||
-           shape == FH_SQLITE_INSERT || shape == FH_SQLITE_UPDATE || shape == FH_SQLITE_DELETE ||
-           shape == FH_SQLITE_ERASE;
+           shape == FH_SQLITE_INSERT || shape == FH_SQLITE_INSERT_FREE ||
+           shape == FH_SQLITE_UPDATE || shape == FH_SQLITE_DELETE || shape == FH_SQLITE_ERASE;
 }
 
 void fh_sqlite_sql(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,

@@ -39,6 +39,18 @@ enum fh_sqlite_shape {
     FH_SQLITE_RECORD_ERASE,  /* ?2 limit */
     FH_SQLITE_EVENTS,        /* ?2 epoch of the fence, ?3 limit -> fence, the record */
     FH_SQLITE_EVENTS_BEFORE, /* and ?4 epoch ?5 seq */
+    /* The mover's (stores/move.h), in a transaction that looked at the fence */
+    FH_SQLITE_CURSOR,        /* ?2 epoch -> max(txid) */
+    FH_SQLITE_JOURNAL,       /* ?2 limit, after ?3 epoch ?4 seq, until ?5 epoch ?6 seq -> records
+                                whole (FH_SQLITE_JOURNAL_COLUMNS) */
+    FH_SQLITE_CHANGES_FIRST, /* ?2 epoch ?3 txid -> min(seq) of what is younger */
+    FH_SQLITE_CHANGES,       /* ?2 epoch ?3 txid, after ?4 seq, ?5 limit -> records whole, by seq */
+    FH_SQLITE_TALLY,         /* ?2 epoch ?3 txid -> count, sum(low half of seq), sum(high half) */
+    FH_SQLITE_RECORD_COUNT,  /* -> count */
+    FH_SQLITE_STATE_READ,    /* -> tenant_id, state */
+    FH_SQLITE_STATE_WRITE,   /* ?2 state -> tenant */
+    FH_SQLITE_STATE_ERASE,   /* -> tenant */
+    FH_SQLITE_JOURNAL_INSERT, /* as RECORD_INSERT, where (epoch, seq) is free -> tenant */
     /* Application tables */
     FH_SQLITE_GET,     /* ?2 epoch, ?3.. key -> fence, row; live only */
     FH_SQLITE_GET_ANY, /* deleted ones, too */
@@ -54,7 +66,14 @@ enum fh_sqlite_shape {
     FH_SQLITE_CHILD,  /* ordinal: foreign key of the table; ?2.. its columns */
     FH_SQLITE_UNIQUE, /* ordinal: index; ?2.. its columns, then the key that does not count */
     FH_SQLITE_ERASE,  /* ?2 limit */
+    FH_SQLITE_SCAN,   /* ordinal: FH_SQLITE_SCAN_*; ?2 limit, key (after), key (until) -> row */
+    FH_SQLITE_COUNT,  /* -> count */
+    FH_SQLITE_INSERT_FREE, /* as INSERT, where key and unique values are free -> tenant */
+    FH_SQLITE_ORPHAN,      /* ordinal: foreign key; a live row that references no row -> tenant */
 };
+
+#define FH_SQLITE_SCAN_AFTER 1u
+#define FH_SQLITE_SCAN_UNTIL 2u
 
 #define FH_SQLITE_TEXT_NO_PREDICATE 1u
 #define FH_SQLITE_TEXT_NO_VIEWS 2u
@@ -65,6 +84,9 @@ enum fh_sqlite_shape {
 #define FH_SQLITE_ROW_COLUMNS 5
 /* tenant_id, epoch, seq, request_id, actor, address, at, txid, schema_version, changes, images. */
 #define FH_SQLITE_RECORD_COLUMNS 11
+/* tenant_id, epoch, seq, request_id, request_hash, schema_version, actor, address, at, changes,
+ * images: the order of RECORD_INSERT's parameters. */
+#define FH_SQLITE_JOURNAL_COLUMNS 11
 
 bool fh_sqlite_shape_writes(enum fh_sqlite_shape shape);
 /* `out` ends with a NUL (fh_buf keeps one); errors stick to it. */

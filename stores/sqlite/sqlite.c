@@ -1,15 +1,16 @@
 /* The shared tier on SQLite: one file, `shared.db`, in the store's directory.
  *
- * Happy path: submit hands a request to the writer's or the least busy reader's thread, which
- * executes it and leaves its code; on the loop it is completed, or put into the queue again when
- * the thread asks for that (writer.h).
+ * Happy path: submit hands a request to the thread of the writer, the least busy reader or one of
+ * the mover's readers, which executes it and leaves its code; on the loop it is completed, or put
+ * into the queue again when the thread asks for that (writer.h).
  *
  * Failures: open() refuses what will not get better (no directory, not our file, damaged, no room);
  * a file that another process holds is opened later, by the first request. A full queue is FH_FULL.
  * Closing lets everything queued end; what would need another turn ends with FH_SHUTTING_DOWN. A
  * start that fails half-way is undone by the same road, without a callback.
  *
- * See conn.h (isolation), writer.h (groups), reader.h (snapshots), ddl.c (tables).
+ * See conn.h (isolation), writer.h (groups), reader.h (batches), snapshot.h (views), ddl.c
+ * (tables).
  */
 #include "stores/sqlite/sqlite.h"
 
@@ -28,6 +29,7 @@
 #include "stores/sqlite/admit.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/reader.h"
+#include "stores/sqlite/snapshot.h"
 #include "stores/sqlite/writer.h"
 
 #define QUEUE_MAX_DEFAULT 4096
@@ -44,7 +46,8 @@ struct sqlite_store {
     struct fh_sqlite_reader *readers;
     uint32_t reader_count; /* started */
     uint32_t next_reader;
-    uint32_t workers; /* not stopped yet */
+    struct fh_sqlite_snapshots snapshots;
+    uint32_t workers; /* and a timer; not stopped yet */
     fh_store_closed_cb *closed_cb;
     void *closed_arg;
 };
@@ -59,6 +62,7 @@ static void free_store(struct sqlite_store *self)
     for (uint32_t i = 0; i < self->reader_count; i++) {
         fh_sqlite_conn_close(&self->readers[i].conn);
     }
+    fh_sqlite_snapshots_close(&self->snapshots);
     fh_sqlite_conn_close(&self->writer.eraser);
     fh_sqlite_conn_close(&self->writer.conn); /* last: it folds the log into the file */
     fh_free(self->readers);
@@ -89,6 +93,7 @@ static void stop(struct sqlite_store *self)
         free_store(self);
         return;
     }
+    self->workers += fh_sqlite_snapshots_stop(&self->snapshots, stopped_cb, self);
     fh_worker_stop(self->writer.worker, stopped_cb, self);
     for (uint32_t i = 0; i < self->reader_count; i++) {
         fh_worker_stop(self->readers[i].worker, stopped_cb, self);
@@ -235,10 +240,12 @@ static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_
     fh_sqlite_conn_init(&self->writer.conn, FH_SQLITE_WRITER, NULL, env->clock, self->store.faults);
     fh_sqlite_conn_init(&self->writer.eraser, FH_SQLITE_ERASER, NULL, env->clock,
                         self->store.faults);
+    fh_sqlite_snapshots_init(&self->snapshots, env, self->store.faults, self->queue_max);
     enum fh_code code = make_path(self, config->location, error);
     if (code == FH_OK) {
         self->writer.conn.path = self->path;
         self->writer.eraser.path = self->path;
+        self->snapshots.path = self->path;
         code = try_file(self, error);
     }
     if (code == FH_OK) {
@@ -268,6 +275,9 @@ static void done_cb(struct fh_work *work)
     }
     FH_ASSERT(self->outstanding > 0);
     self->outstanding--;
+    if (fh_sqlite_snapshots_serve(request->op)) {
+        fh_sqlite_snapshots_done(&self->snapshots, request);
+    }
     fh_request_complete(request, request->code);
 }
 
@@ -287,23 +297,20 @@ static struct fh_worker *choose_reader(struct sqlite_store *self)
 static bool is_write(enum fh_op op)
 {
     return op == FH_OP_COMMIT || op == FH_OP_HOME_CREATE || op == FH_OP_HOME_ERASE ||
-           op == FH_OP_FENCE_SET || op == FH_OP_SCHEMA_APPLY;
+           op == FH_OP_FENCE_SET || op == FH_OP_SCHEMA_APPLY || op == FH_OP_APPLY;
 }
 
 static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *request)
 {
     struct sqlite_store *self = self_of(store);
     const struct fh_home *home = &request->scope.home;
-    if (request->op >= FH_OP_SNAPSHOT_OPEN) { /* a move's: not yet */
-        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "%s",
-                            fh_code_text(FH_UNIMPLEMENTED));
-    }
     if (request->op != FH_OP_CHECK &&
         (home->tier != FH_TIER_SHARED || strcmp(home->name, FH_HOME_SHARED) != 0)) {
         return fh_error_set(&request->error, FH_UNIMPLEMENTED,
                             "a sqlite store offers the shared home only");
     }
-    if (self->outstanding >= self->queue_max) {
+    /* The end of a view makes room; it is never refused for want of it. */
+    if (self->outstanding >= self->queue_max && request->op != FH_OP_SNAPSHOT_CLOSE) {
         return fh_error_set(&request->error, FH_FULL, "the store's queue is full");
     }
     if (request->op == FH_OP_COMMIT) {
@@ -311,8 +318,13 @@ static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *req
         request->as.commit.at_us = fh_clock_realtime_us(store->env->clock);
     }
     request->work.done_cb = done_cb;
-    enum fh_code code = fh_worker_submit(
-        is_write(request->op) ? self->writer.worker : choose_reader(self), &request->work);
+    enum fh_code code = FH_OK;
+    if (fh_sqlite_snapshots_serve(request->op)) {
+        code = fh_sqlite_snapshots_submit(&self->snapshots, request);
+    } else {
+        code = fh_worker_submit(is_write(request->op) ? self->writer.worker : choose_reader(self),
+                                &request->work);
+    }
     if (code == FH_OK) {
         self->outstanding++;
     }
@@ -330,7 +342,7 @@ static void sqlite_stats(const struct fh_store *store, struct fh_store_stats *ou
     const struct sqlite_store *self = self_of(store);
     *out = store->counters;
     out->queued = self->outstanding;
-    out->connections = 1 + self->reader_count;
+    out->connections = 1 + self->reader_count + fh_sqlite_snapshots_connections(&self->snapshots);
 }
 
 static void sqlite_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void *arg)

@@ -23,6 +23,8 @@
 #include "stores/sqlite/ddl.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/fence.h"
+#include "stores/sqlite/move_apply.h"
+#include "stores/sqlite/move_read.h"
 
 struct entry {
     struct fh_request *request;
@@ -354,6 +356,40 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
     }
 }
 
+/* A batch of a move, likewise: it brings children before their parents. */
+static void run_apply(struct fh_sqlite_writer *writer, struct fh_request *request)
+{
+    struct fh_sqlite_conn *conn = &writer->eraser;
+    struct entry entry = {.request = request, .waiting = true};
+    conn->deadline_us = request->deadline_us;
+    request->code = fh_sqlite_conn_open(conn, &request->error);
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_conn_use_schema(conn, request->scope.schema, &request->error);
+        if (request->code == FH_UNAVAILABLE && conn->has_views &&
+            conn->schema_version < request->scope.schema->version) {
+            request->code = fh_sqlite_move_guard_first(conn, request);
+        }
+    }
+    if (request->code != FH_OK || begin(conn, &entry, 1) != FH_OK) {
+        return;
+    }
+    request->code = fh_sqlite_move_apply(conn, request);
+    if (request->code == FH_OK && !fh_sqlite_conn_in_transaction(conn)) {
+        request->code = fh_error_set(&request->error, FH_INTERNAL, "the transaction was lost");
+    }
+    if (request->code == FH_OK) {
+        request->code = finish(conn, &request->error);
+    } else {
+        roll_back(conn);
+    }
+}
+
+/* Not in the group: it takes a transaction, and the eraser's connection, for itself. */
+static bool runs_alone(const struct fh_request *request)
+{
+    return request->op == FH_OP_HOME_ERASE || request->op == FH_OP_APPLY;
+}
+
 static void note_schema(struct fh_sqlite_writer *writer, const struct fh_schema *schema)
 {
     if (schema != NULL && (writer->newest == NULL || schema->version > writer->newest->version)) {
@@ -377,7 +413,7 @@ static size_t prepare(struct fh_sqlite_writer *writer, struct fh_work **items,
         request->code = fh_sqlite_admit(conn->clock, request);
         entries[i] = (struct entry){
             .request = request,
-            .waiting = request->code == FH_OK && request->op != FH_OP_HOME_ERASE,
+            .waiting = request->code == FH_OK && !runs_alone(request),
         };
         waiting += entries[i].waiting ? 1 : 0;
     }
@@ -413,7 +449,12 @@ void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
     }
     for (size_t i = 0; i < count; i++) {
         struct fh_request *request = entries[i].request;
-        if (request->op == FH_OP_HOME_ERASE && request->code == FH_OK) {
+        if (!runs_alone(request) || request->code != FH_OK) {
+            continue;
+        }
+        if (request->op == FH_OP_APPLY) {
+            run_apply(writer, request);
+        } else {
             run_erase(writer, request);
         }
     }

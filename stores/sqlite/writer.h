@@ -2,7 +2,8 @@
  *
  * What waits is taken in groups of up to FH_SQLITE_GROUP_MAX and committed as one transaction, each
  * request in a savepoint of its own, so that one request's refusal undoes only itself. Nothing is
- * acknowledged before the group's COMMIT. The writer is never interrupted.
+ * acknowledged before the group's COMMIT. The writer is never interrupted. Erases and a move's
+ * batches come after the group, each in a transaction of its own, with foreign keys off.
  */
 #ifndef FH_STORES_SQLITE_WRITER_H
 #define FH_STORES_SQLITE_WRITER_H
@@ -18,7 +19,7 @@
 
 struct fh_sqlite_writer {
     struct fh_sqlite_conn conn;
-    struct fh_sqlite_conn eraser;   /* opened by the first erase */
+    struct fh_sqlite_conn eraser;   /* opened by the first erase or batch of a move */
     const struct fh_schema *newest; /* of all that requests brought: knows every table there is */
     struct fh_worker *worker;
 };

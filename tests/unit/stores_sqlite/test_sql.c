@@ -10,8 +10,9 @@ static const enum fh_sqlite_shape system_reads[] = {FH_SQLITE_FENCE_READ, FH_SQL
                                                     FH_SQLITE_RECORD_FIND, FH_SQLITE_EVENTS,
                                                     FH_SQLITE_EVENTS_BEFORE};
 static const enum fh_sqlite_shape table_reads[] = {
-    FH_SQLITE_GET,        FH_SQLITE_GET_ANY,        FH_SQLITE_LIST,   FH_SQLITE_LIST_ANY,
-    FH_SQLITE_LIST_AFTER, FH_SQLITE_LIST_AFTER_ANY, FH_SQLITE_BEFORE, FH_SQLITE_PARENT};
+    FH_SQLITE_GET,      FH_SQLITE_GET_ANY,    FH_SQLITE_LIST,
+    FH_SQLITE_LIST_ANY, FH_SQLITE_LIST_AFTER, FH_SQLITE_LIST_AFTER_ANY,
+    FH_SQLITE_BEFORE,   FH_SQLITE_PARENT,     FH_SQLITE_COUNT};
 static const enum fh_sqlite_shape table_writes[] = {FH_SQLITE_INSERT, FH_SQLITE_UPDATE,
                                                     FH_SQLITE_DELETE, FH_SQLITE_ERASE};
 
@@ -23,9 +24,10 @@ static void open_conn(struct fixture *f, struct fh_sqlite_conn *conn, enum fh_sq
     assert_code(fh_sqlite_conn_use_schema(conn, &fixture_v1, &error), FH_OK);
 }
 
-/* The plan of the statement: every step is a search, and nothing is sorted. */
-static void assert_searches(struct fh_sqlite_conn *conn, enum fh_sqlite_shape shape,
-                            const struct fh_table *table, uint16_t ordinal)
+/* The plan of the statement: every step is a search, nothing is sorted, and one step says
+ * `expected` (NULL: anything). */
+static void assert_plan(struct fh_sqlite_conn *conn, enum fh_sqlite_shape shape,
+                        const struct fh_table *table, uint16_t ordinal, const char *expected)
 {
     struct fh_buf sql;
     sqlite3_stmt *plan = NULL;
@@ -36,16 +38,62 @@ static void assert_searches(struct fh_sqlite_conn *conn, enum fh_sqlite_shape sh
     conn->access = FH_SQLITE_ACCESS_SETUP; /* EXPLAIN itself is not allowed otherwise */
     assert_int_equal(sqlite3_prepare_v2(conn->db, sql.data, -1, &plan, NULL), SQLITE_OK);
     int steps = 0;
+    bool met = expected == NULL;
     while (sqlite3_step(plan) == SQLITE_ROW) {
         const char *detail = (const char *)sqlite3_column_text(plan, 3);
         if (strstr(detail, "SCAN") != NULL || strstr(detail, "TEMP B-TREE") != NULL) {
             fail_msg("%s: %s", sql.data, detail);
         }
         steps += strstr(detail, "SEARCH") != NULL;
+        met = met || strstr(detail, expected) != NULL;
     }
     assert_true(steps > 0);
+    if (!met) {
+        fail_msg("%s: not by %s", sql.data, expected);
+    }
     sqlite3_finalize(plan);
     fh_buf_close(&sql);
+}
+
+static void assert_searches(struct fh_sqlite_conn *conn, enum fh_sqlite_shape shape,
+                            const struct fh_table *table, uint16_t ordinal)
+{
+    assert_plan(conn, shape, table, ordinal, NULL);
+}
+
+/* Pages by (epoch, seq) walk the unique index, what is younger than a cursor stands in the other
+ * one: either, where the other is meant, would read a tenant's whole epoch each time. */
+static void test_plans_of_a_move(void **state)
+{
+    static const char by_seq[] = "sqlite_autoindex_fh_commit_1 (tenant_id=? AND epoch=? AND seq>?)";
+    static const char by_txid[] =
+        "COVERING INDEX fh_ix_commit_txid (tenant_id=? AND epoch=? AND txid>?)";
+    struct fixture *f = *state;
+    struct fh_sqlite_conn conn;
+    open_conn(f, &conn, FH_SQLITE_READER);
+    assert_plan(&conn, FH_SQLITE_CHANGES, NULL, 0, by_seq);
+    assert_plan(&conn, FH_SQLITE_CHANGES_FIRST, NULL, 0, by_txid);
+    assert_plan(&conn, FH_SQLITE_TALLY, NULL, 0, by_txid);
+    assert_plan(&conn, FH_SQLITE_CURSOR, NULL, 0, "fh_ix_commit_txid (tenant_id=? AND epoch=?)");
+    assert_plan(&conn, FH_SQLITE_JOURNAL, NULL, 0, "sqlite_autoindex_fh_commit_1 (tenant_id=? AND");
+    assert_plan(&conn, FH_SQLITE_RECORD_SEQ, NULL, 0,
+                "sqlite_autoindex_fh_commit_1 (tenant_id=? AND epoch=?)");
+    assert_plan(&conn, FH_SQLITE_EVENTS, NULL, 0, "sqlite_autoindex_fh_commit_1 (tenant_id=?");
+    assert_plan(&conn, FH_SQLITE_EVENTS_BEFORE, NULL, 0,
+                "sqlite_autoindex_fh_commit_1 (tenant_id=? AND");
+    assert_searches(&conn, FH_SQLITE_RECORD_COUNT, NULL, 0);
+    assert_searches(&conn, FH_SQLITE_STATE_READ, NULL, 0);
+    for (uint16_t bounds = 0; bounds < 4; bounds++) {
+        assert_searches(&conn, FH_SQLITE_SCAN, &fixture_items, bounds);
+        assert_plan(&conn, FH_SQLITE_SCAN, &fixture_parts, bounds,
+                    bounds == 3   ? "(item_id,n)>(?,?) AND (item_id,n)<(?,?)"
+                    : bounds == 0 ? "(tenant_id=?)"
+                    : bounds == 1 ? "(item_id,n)>(?,?)"
+                                  : "(item_id,n)<(?,?)");
+    }
+    assert_searches(&conn, FH_SQLITE_COUNT, &fixture_items, 0);
+    assert_searches(&conn, FH_SQLITE_ORPHAN, &fixture_parts, 0);
+    fh_sqlite_conn_close(&conn);
 }
 
 static void test_plans_search(void **state)
@@ -136,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_plans_search),
+        FIXTURE_TEST(test_plans_of_a_move),
         cmocka_unit_test(test_every_text_names_the_tenant),
         cmocka_unit_test(test_names_are_quoted),
         FIXTURE_TEST(test_statements_are_bounded),
