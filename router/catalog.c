@@ -9,6 +9,8 @@
 #define TEXT_BYTES_MAX 1024 /* display names, plans, reasons, locations */
 #define LABEL_BYTES_MAX 256
 #define SQL_BYTES_MAX ((size_t)256 * 1024)
+#define PAUSE_US_MIN INT64_C(1000)
+#define PAUSE_US_MAX INT64_C(60000000)
 
 const char *fh_tenant_state_name(enum fh_tenant_state state)
 {
@@ -155,6 +157,144 @@ static enum fh_code check_audit(struct fh_catalog_request *request)
     return FH_OK;
 }
 
+static enum fh_code check_move(struct fh_catalog_request *request)
+{
+    struct fh_move *move = &request->as.move;
+    struct fh_move_settings defaults;
+    fh_move_settings_init(&defaults);
+    if (fh_uuid_is_nil(&move->uuid) || fh_uuid_is_nil(&move->tenant)) {
+        return invalid(request, "a move needs a uuid and a tenant");
+    }
+    if (!is_terminated(move->target_store, sizeof(move->target_store)) ||
+        !fh_store_name_is_valid(fh_str_of(move->target_store)) ||
+        !is_terminated(move->target_home.name, sizeof(move->target_home.name)) ||
+        move->target_home.name[0] == '\0' || !fh_str_is_text(fh_str_of(move->target_home.name)) ||
+        move->target_home.tier < FH_TIER_SHARED || move->target_home.tier > FH_TIER_DATABASE) {
+        return invalid(request, "not a target of a move");
+    }
+    if (move->settings.max_pause_us == 0) {
+        move->settings.max_pause_us = defaults.max_pause_us;
+    }
+    if (move->settings.duty_percent == 0) {
+        move->settings.duty_percent = defaults.duty_percent;
+    }
+    if (move->settings.max_pause_us < PAUSE_US_MIN || move->settings.max_pause_us > PAUSE_US_MAX) {
+        return fh_error_field(&request->error, FH_INVALID, "settings.max_pause",
+                              "the longest pause is 1 ms to 60 s");
+    }
+    if (move->settings.duty_percent > 100) {
+        return fh_error_field(&request->error, FH_INVALID, "settings.duty_percent",
+                              "the duty is 1 to 100 percent");
+    }
+    return FH_OK;
+}
+
+static bool is_counter(uint64_t value)
+{
+    return value >= 1 && value <= INT64_MAX;
+}
+
+/* The answers that a refusal fills must not be those of an earlier use of the request. */
+static void clear_moves(struct fh_catalog_request *request)
+{
+    const struct fh_move none = {.phase = FH_MOVE_NONE};
+    const struct fh_placement nowhere = {.epoch = 0};
+    switch (request->op) {
+    case FH_CATALOG_MOVE_GET:
+        request->as.move_get.move = none;
+        break;
+    case FH_CATALOG_MOVE_LIST:
+        request->as.move_list.moves = NULL;
+        request->as.move_list.count = 0;
+        request->as.move_list.more = false;
+        break;
+    case FH_CATALOG_MOVE_CLAIM:
+        request->as.move_claim.move = none;
+        request->as.move_claim.placement = nowhere;
+        break;
+    case FH_CATALOG_MOVE_ADVANCE:
+        request->as.move_advance.move = none;
+        break;
+    case FH_CATALOG_MOVE_SWITCH:
+        request->as.move_switch.move = none;
+        request->as.move_switch.placement = nowhere;
+        break;
+    case FH_CATALOG_MOVE_WISH:
+        request->as.move_wish.move = none;
+        break;
+    case FH_CATALOG_EVENTS:
+        request->as.events.events = NULL;
+        request->as.events.count = 0;
+        request->as.events.more = false;
+        break;
+    default:
+        break;
+    }
+}
+
+static enum fh_code check_move_advance(struct fh_catalog_request *request)
+{
+    enum fh_move_phase from = request->as.move_advance.from;
+    enum fh_move_phase to = request->as.move_advance.to;
+    bool settles = from == FH_MOVE_SWITCHING && to == FH_MOVE_SETTLED; /* the switch's alone */
+    if (fh_uuid_is_nil(&request->as.move_advance.uuid) ||
+        !is_counter(request->as.move_advance.generation)) {
+        return invalid(request, "not a change of a move");
+    }
+    if (from < FH_MOVE_PLANNED || from > FH_MOVE_FAILED || fh_move_is_finished(from) || settles ||
+        (from != to && !fh_move_may_follow(from, to))) {
+        return fh_error_set(&request->error, FH_INVALID, "a move is not advanced from %s to %s",
+                            fh_move_phase_name(from), fh_move_phase_name(to));
+    }
+    if (!is_bounded(request->as.move_advance.message, FH_MOVE_MESSAGE_MAX)) {
+        return invalid(request, "a move's message is longer than 512 bytes or not text");
+    }
+    return FH_OK;
+}
+
+static enum fh_code check_moves(struct fh_catalog_request *request)
+{
+    clear_moves(request);
+    switch (request->op) {
+    case FH_CATALOG_MOVE_CREATE:
+        return check_move(request);
+    case FH_CATALOG_MOVE_GET:
+        return fh_uuid_is_nil(&request->as.move_get.uuid) ? invalid(request, "which move?") : FH_OK;
+    case FH_CATALOG_MOVE_LIST:
+        return request->as.move_list.limit >= 1 && request->as.move_list.limit <= FH_PAGE_MAX
+                   ? FH_OK
+                   : invalid(request, "a page holds 1 to 1000 moves");
+    case FH_CATALOG_MOVE_CLAIM:
+        return fh_uuid_is_nil(&request->as.move_claim.uuid) ||
+                       fh_uuid_is_nil(&request->as.move_claim.worker) ||
+                       request->as.move_claim.beat > INT64_MAX
+                   ? invalid(request, "a claim needs a move and a worker")
+                   : FH_OK;
+    case FH_CATALOG_MOVE_ADVANCE:
+        return check_move_advance(request);
+    case FH_CATALOG_MOVE_SWITCH:
+        return fh_uuid_is_nil(&request->as.move_switch.uuid) ||
+                       !is_counter(request->as.move_switch.generation) ||
+                       !is_counter(request->as.move_switch.epoch)
+                   ? invalid(request, "a switch needs a move, a generation and an epoch")
+                   : FH_OK;
+    case FH_CATALOG_MOVE_WISH:
+        return fh_uuid_is_nil(&request->as.move_wish.uuid) ||
+                       request->as.move_wish.wish < FH_MOVE_WISH_RUN ||
+                       request->as.move_wish.wish > FH_MOVE_WISH_CANCEL
+                   ? invalid(request, "not a wish for a move")
+                   : FH_OK;
+    case FH_CATALOG_EVENTS:
+        return request->as.events.limit >= 1 && request->as.events.limit <= FH_PAGE_MAX &&
+                       request->as.events.after_id <= INT64_MAX &&
+                       is_bounded(request->as.events.resource, LABEL_BYTES_MAX)
+                   ? FH_OK
+                   : invalid(request, "a page holds 1 to 1000 events of one resource");
+    default:
+        return invalid(request, "unknown operation");
+    }
+}
+
 enum fh_code fh_catalog_check(struct fh_catalog_request *request)
 {
     request->code = FH_OK;
@@ -185,8 +325,8 @@ enum fh_code fh_catalog_check(struct fh_catalog_request *request)
     case FH_CATALOG_MIGRATION_LIST:
     case FH_CATALOG_PAGE_KEYS:
         return FH_OK;
-    default: /* moves: not yet */
-        return invalid(request, "unknown operation");
+    default:
+        return check_moves(request);
     }
 }
 

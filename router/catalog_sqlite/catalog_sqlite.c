@@ -24,7 +24,8 @@ struct catalog {
     struct fh_catalog catalog; /* first */
     const struct fh_env *env;
     struct fh_worker *worker;
-    struct fh_catalog_db db; /* the worker's while it runs */
+    struct fh_catalog_db db;                    /* the worker's while it runs */
+    struct fh_catalog_request asked[BATCH_MAX]; /* as they were before the batch was run */
     bool closing;
     fh_catalog_closed_cb *closed_cb;
     void *closed_arg;
@@ -48,10 +49,18 @@ bool fh_catalog_op_writes(enum fh_catalog_op op)
     case FH_CATALOG_TENANT_LIST:
     case FH_CATALOG_STORE_LIST:
     case FH_CATALOG_MIGRATION_LIST:
+    case FH_CATALOG_MOVE_GET:
+    case FH_CATALOG_MOVE_LIST:
+    case FH_CATALOG_EVENTS:
         return false;
-    default:
+    case FH_CATALOG_MOVE_CREATE:
+    case FH_CATALOG_MOVE_CLAIM:
+    case FH_CATALOG_MOVE_ADVANCE:
+    case FH_CATALOG_MOVE_SWITCH:
+    case FH_CATALOG_MOVE_WISH:
         return true;
     }
+    return true;
 }
 
 enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catalog_request *request)
@@ -75,9 +84,24 @@ enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catal
         return fh_catalog_migration_list(txn, request);
     case FH_CATALOG_PAGE_KEYS:
         return fh_catalog_page_keys(txn, request);
-    default: /* moves: not yet */
-        return FH_INVALID;
+    case FH_CATALOG_MOVE_CREATE:
+        return fh_catalog_move_create(txn, request);
+    case FH_CATALOG_MOVE_GET:
+        return fh_catalog_move_get(txn, request);
+    case FH_CATALOG_MOVE_LIST:
+        return fh_catalog_move_list(txn, request);
+    case FH_CATALOG_MOVE_CLAIM:
+        return fh_catalog_move_claim(txn, request);
+    case FH_CATALOG_MOVE_ADVANCE:
+        return fh_catalog_move_advance(txn, request);
+    case FH_CATALOG_MOVE_SWITCH:
+        return fh_catalog_move_switch(txn, request);
+    case FH_CATALOG_MOVE_WISH:
+        return fh_catalog_move_wish(txn, request);
+    case FH_CATALOG_EVENTS:
+        return fh_catalog_events(txn, request);
     }
+    return FH_INTERNAL; /* checked before */
 }
 
 static void rollback(struct catalog *self)
@@ -198,10 +222,17 @@ static bool run_transaction(struct catalog *self, struct fh_work **items, size_t
 static void run_cb(void *ctx, struct fh_work **items, size_t count)
 {
     struct catalog *self = ctx;
+    FH_ASSERT(count <= BATCH_MAX);
+    for (size_t i = 0; i < count; i++) {
+        self->asked[i] = *request_of(items[i]);
+    }
     if (run_transaction(self, items, count)) {
         return;
     }
     for (size_t i = 0; i < count; i++) {
+        /* A creation's answer stands where its question stood. */
+        struct fh_catalog_request *request = request_of(items[i]);
+        memcpy(&request->as, &self->asked[i].as, sizeof(request->as));
         bool final = run_transaction(self, &items[i], 1);
         FH_ASSERT(final);
     }

@@ -2,9 +2,9 @@
  * see whose file it is, make the tables in an empty one.
  *
  * Failures: every code of SQLite becomes one of ours in fail(), with advice and without a
- * statement's text. A half-open connection is closed. A foreign file is FH_INVALID, a newer one
- * FH_PRECONDITION, and neither is changed. A lock of another process is waited for at most two
- * seconds and never past the request's deadline.
+ * statement's text. A half-open connection is closed. A foreign file is FH_INVALID, a newer or
+ * older one FH_PRECONDITION, and neither is changed. A lock of another process is waited for at
+ * most two seconds and never past the request's deadline.
  */
 #include "router/catalog_sqlite/db.h"
 
@@ -210,6 +210,12 @@ static enum fh_code identify(struct fh_catalog_db *db, struct fh_error *error)
         return fh_error_set(error, FH_PRECONDITION,
                             "the catalog has format %lld, made by a newer Freehold; this one knows "
                             "%d: use the newer program",
+                            (long long)format, FH_CATALOG_FORMAT);
+    }
+    if (format < FH_CATALOG_FORMAT) { /* 1 was never released */
+        return fh_error_set(error, FH_PRECONDITION,
+                            "the catalog has format %lld, made by an older Freehold; this one "
+                            "knows %d: begin a new catalog",
                             (long long)format, FH_CATALOG_FORMAT);
     }
     return FH_OK;

@@ -37,6 +37,35 @@ FH_MUST_CHECK enum fh_code fh_catalog_migration_list(const struct fh_catalog_txn
                                                      struct fh_catalog_request *request);
 FH_MUST_CHECK enum fh_code fh_catalog_page_keys(const struct fh_catalog_txn *txn,
                                                 struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_create(const struct fh_catalog_txn *txn,
+                                                  struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_get(const struct fh_catalog_txn *txn,
+                                               struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_list(const struct fh_catalog_txn *txn,
+                                                struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_claim(const struct fh_catalog_txn *txn,
+                                                 struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_advance(const struct fh_catalog_txn *txn,
+                                                   struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_switch(const struct fh_catalog_txn *txn,
+                                                  struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_move_wish(const struct fh_catalog_txn *txn,
+                                                struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_events(const struct fh_catalog_txn *txn,
+                                             struct fh_catalog_request *request);
+
+/* For one another, in the same transaction. */
+FH_MUST_CHECK enum fh_code fh_catalog_tenant_find(const struct fh_catalog_txn *txn,
+                                                  struct fh_catalog_request *request,
+                                                  const struct fh_uuid *uuid, struct fh_tenant *out,
+                                                  bool *found);
+FH_MUST_CHECK enum fh_code fh_catalog_store_registered(const struct fh_catalog_txn *txn,
+                                                       struct fh_catalog_request *request,
+                                                       const char *name);
+FH_MUST_CHECK enum fh_code fh_catalog_move_unfinished(const struct fh_catalog_txn *txn,
+                                                      struct fh_catalog_request *request,
+                                                      const struct fh_uuid *tenant,
+                                                      struct fh_move *out, bool *found);
 
 /* The operators' audit: in the transaction of the change it tells of. */
 FH_MUST_CHECK enum fh_code fh_catalog_event(const struct fh_catalog_txn *txn,

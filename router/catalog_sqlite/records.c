@@ -1,4 +1,4 @@
-/* Happy path: stores, migrations, page keys and events, each a table read whole or written by one
+/* Happy path: stores, migrations and page keys, each a table read whole or written by one
  * insert.
  *
  * Failures: constraints tell what is there already; a gap in the versions is damage.
@@ -20,28 +20,6 @@ static enum fh_code failed(struct fh_catalog_request *request, enum fh_code code
                             "from a backup");
     }
     return fh_error_set(&request->error, code, "%s", fh_code_text(code));
-}
-
-enum fh_code fh_catalog_event(const struct fh_catalog_txn *txn, struct fh_catalog_request *request,
-                              const char *action, const char *resource, const char *detail)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum fh_code code =
-        fh_catalog_db_get(txn->db, FH_CATALOG_SQL_EVENT_INSERT, &statement, &request->error);
-    if (code != FH_OK) {
-        return code;
-    }
-    fh_catalog_bind_int(statement, 1, txn->now_us);
-    fh_catalog_bind_text(statement, 2, request->audit.actor);
-    fh_catalog_bind_text(statement, 3, request->audit.address);
-    fh_catalog_bind_text(statement, 4, fh_str_of(action));
-    fh_catalog_bind_text(statement, 5, fh_str_of(resource));
-    fh_catalog_bind_text(statement, 6, request->audit.reason);
-    fh_catalog_bind_text(statement, 7, fh_str_of(detail));
-    code = fh_catalog_db_step(txn->db, statement, &row, &request->error);
-    fh_catalog_db_end(statement);
-    return code;
 }
 
 enum fh_code fh_catalog_store_create(const struct fh_catalog_txn *txn,

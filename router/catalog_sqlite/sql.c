@@ -61,12 +61,53 @@ const char fh_catalog_sql_schema[] =
     " resource TEXT NOT NULL,"
     " reason TEXT NOT NULL,"
     " detail TEXT NOT NULL) STRICT;"
-    "CREATE INDEX operator_events_resource ON operator_events(resource,id);";
+    "CREATE INDEX operator_events_resource ON operator_events(resource,id);"
+    /* Phases are kept by name, so that a list that grows does not give an old row a new meaning.
+     * A move is unfinished while finished_at is 0. */
+    "CREATE TABLE moves("
+    " uuid BLOB PRIMARY KEY CHECK(length(uuid)=16),"
+    " tenant BLOB NOT NULL REFERENCES tenants(uuid),"
+    " source_store TEXT NOT NULL REFERENCES stores(name),"
+    " source_tier INTEGER NOT NULL CHECK(source_tier BETWEEN 1 AND 3),"
+    " source_home TEXT NOT NULL,"
+    " source_epoch INTEGER NOT NULL CHECK(source_epoch>0),"
+    " source_generation INTEGER NOT NULL CHECK(source_generation>0),"
+    " target_store TEXT NOT NULL REFERENCES stores(name),"
+    " target_tier INTEGER NOT NULL CHECK(target_tier BETWEEN 1 AND 3),"
+    " target_home TEXT NOT NULL,"
+    " phase TEXT NOT NULL,"
+    " wish INTEGER NOT NULL CHECK(wish BETWEEN 1 AND 3),"
+    " generation INTEGER NOT NULL CHECK(generation>=0),"
+    " beat INTEGER NOT NULL CHECK(beat>=0),"
+    " worker BLOB NOT NULL CHECK(length(worker)=16),"
+    " max_pause_us INTEGER NOT NULL CHECK(max_pause_us>0),"
+    " rows_per_second_max INTEGER NOT NULL CHECK(rows_per_second_max>=0),"
+    " duty_percent INTEGER NOT NULL CHECK(duty_percent BETWEEN 1 AND 100),"
+    " progress TEXT NOT NULL,"
+    " message TEXT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " request_id TEXT UNIQUE,"
+    " created_at INTEGER NOT NULL,"
+    " updated_at INTEGER NOT NULL,"
+    " finished_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX moves_one_unfinished ON moves(tenant) WHERE finished_at=0;"
+    "CREATE INDEX moves_unfinished ON moves(uuid) WHERE finished_at=0;"
+    "CREATE INDEX moves_tenant ON moves(tenant,uuid);";
 
 #define TENANT_COLUMNS                                                              \
     "SELECT t.uuid,t.slug,t.display_name,t.plan,t.state,t.created_at,t.updated_at," \
     "p.store,p.tier,p.home,p.epoch,p.generation "                                   \
     "FROM tenants t JOIN placements p ON p.tenant=t.uuid "
+
+#define MOVE_COLUMNS                                                                      \
+    "SELECT uuid,tenant,source_store,source_tier,source_home,source_epoch,"               \
+    "source_generation,target_store,target_tier,target_home,phase,wish,generation,beat,"  \
+    "worker,max_pause_us,rows_per_second_max,duty_percent,progress,message,actor,reason," \
+    "created_at,updated_at,finished_at FROM moves "
+
+#define EVENT_COLUMNS \
+    "SELECT id,at,actor,address,action,resource,reason,detail FROM operator_events "
 
 static const char *const texts[FH_CATALOG_SQL_COUNT] = {
     [FH_CATALOG_SQL_BEGIN_READ] = "BEGIN",
@@ -114,6 +155,30 @@ static const char *const texts[FH_CATALOG_SQL_COUNT] = {
     [FH_CATALOG_SQL_EVENT_INSERT] =
         "INSERT INTO operator_events(at,actor,address,action,resource,reason,detail) "
         "VALUES(?1,?2,?3,?4,?5,?6,?7)",
+    [FH_CATALOG_SQL_EVENTS] = EVENT_COLUMNS "WHERE id>?1 ORDER BY id LIMIT ?2",
+    [FH_CATALOG_SQL_EVENTS_OF_RESOURCE] =
+        EVENT_COLUMNS "WHERE resource=?3 AND id>?1 ORDER BY id LIMIT ?2",
+    [FH_CATALOG_SQL_MOVE_INSERT] =
+        "INSERT INTO moves(uuid,tenant,source_store,source_tier,source_home,source_epoch,"
+        "source_generation,target_store,target_tier,target_home,phase,wish,generation,beat,worker,"
+        "max_pause_us,rows_per_second_max,duty_percent,progress,message,actor,reason,request_id,"
+        "created_at,updated_at,finished_at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11,?12,?13,?14,"
+        "?15,?16,?17,?18,?19,?20,?21,?22,?23,?24,?24,0) ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_MOVE_UPDATE] =
+        "UPDATE moves SET generation=?2,beat=?3,worker=?4,phase=?5,wish=?6,progress=?7,message=?8,"
+        "updated_at=?9,finished_at=?10 WHERE uuid=?1",
+    [FH_CATALOG_SQL_MOVE_BY_UUID] = MOVE_COLUMNS "WHERE uuid=?1",
+    [FH_CATALOG_SQL_MOVE_BY_REQUEST_ID] = MOVE_COLUMNS "WHERE request_id=?1",
+    [FH_CATALOG_SQL_MOVE_UNFINISHED_OF_TENANT] = MOVE_COLUMNS "WHERE tenant=?1 AND finished_at=0",
+    [FH_CATALOG_SQL_MOVES] = MOVE_COLUMNS "WHERE uuid<?1 ORDER BY uuid DESC LIMIT ?2",
+    [FH_CATALOG_SQL_MOVES_UNFINISHED] =
+        MOVE_COLUMNS "WHERE finished_at=0 AND uuid<?1 ORDER BY uuid DESC LIMIT ?2",
+    [FH_CATALOG_SQL_MOVES_OF_TENANT] =
+        MOVE_COLUMNS "WHERE tenant=?3 AND uuid<?1 AND (?4=0 OR finished_at=0) "
+                     "ORDER BY uuid DESC LIMIT ?2",
+    [FH_CATALOG_SQL_PLACEMENT_SET] =
+        "UPDATE placements SET store=?2,tier=?3,home=?4,epoch=?5,generation=?6 WHERE tenant=?1",
+    [FH_CATALOG_SQL_TENANT_TOUCH] = "UPDATE tenants SET updated_at=?2 WHERE uuid=?1",
 };
 
 const char *fh_catalog_sql(enum fh_catalog_statement which)

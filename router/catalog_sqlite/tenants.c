@@ -7,6 +7,7 @@
 #include <stdio.h>
 
 #include "router/catalog_sqlite/ops.h"
+#include "router/move_rules.h"
 
 static enum fh_code corrupt(struct fh_catalog_request *request)
 {
@@ -123,9 +124,9 @@ static enum fh_code read_one(const struct fh_catalog_txn *txn, sqlite3_stmt *sta
     return code;
 }
 
-static enum fh_code find_by_uuid(const struct fh_catalog_txn *txn,
-                                 struct fh_catalog_request *request, const struct fh_uuid *uuid,
-                                 struct fh_tenant *out, bool *found)
+enum fh_code fh_catalog_tenant_find(const struct fh_catalog_txn *txn,
+                                    struct fh_catalog_request *request, const struct fh_uuid *uuid,
+                                    struct fh_tenant *out, bool *found)
 {
     sqlite3_stmt *statement = NULL;
     *found = false;
@@ -153,12 +154,11 @@ static enum fh_code find_by_text(const struct fh_catalog_txn *txn,
     return read_one(txn, statement, request, out, found);
 }
 
-static enum fh_code store_registered(const struct fh_catalog_txn *txn,
-                                     struct fh_catalog_request *request)
+enum fh_code fh_catalog_store_registered(const struct fh_catalog_txn *txn,
+                                         struct fh_catalog_request *request, const char *name)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
-    const char *name = request->as.tenant.placement.store;
     enum fh_code code =
         fh_catalog_db_get(txn->db, FH_CATALOG_SQL_STORE_EXISTS, &statement, &request->error);
     if (code != FH_OK) {
@@ -289,7 +289,7 @@ enum fh_code fh_catalog_tenant_create(const struct fh_catalog_txn *txn,
     if (code != FH_OK || replayed) {
         return code;
     }
-    code = store_registered(txn, request);
+    code = fh_catalog_store_registered(txn, request, request->as.tenant.placement.store);
     if (code == FH_OK) {
         code = insert_tenant(txn, request);
     }
@@ -312,7 +312,7 @@ enum fh_code fh_catalog_tenant_create(const struct fh_catalog_txn *txn,
     }
     bool found = false;
     struct fh_tenant stored = {0};
-    code = find_by_uuid(txn, request, &uuid, &stored, &found);
+    code = fh_catalog_tenant_find(txn, request, &uuid, &stored, &found);
     if (code == FH_OK && !found) {
         code = corrupt(request);
     }
@@ -336,7 +336,8 @@ enum fh_code fh_catalog_tenant_get(const struct fh_catalog_txn *txn,
         code = find_by_text(txn, request, FH_CATALOG_SQL_TENANT_BY_SLUG, request->as.get.slug,
                             &request->as.get.tenant, &found);
     } else {
-        code = find_by_uuid(txn, request, &request->as.get.uuid, &request->as.get.tenant, &found);
+        code = fh_catalog_tenant_find(txn, request, &request->as.get.uuid, &request->as.get.tenant,
+                                      &found);
     }
     return code == FH_OK && !found ? no_tenant(request) : code;
 }
@@ -436,17 +437,38 @@ static enum fh_code may_advance(struct fh_catalog_request *request, const struct
     return FH_OK;
 }
 
+/* A move under way holds fences in two stores, which a deletion would not know. */
+static enum fh_code may_delete(const struct fh_catalog_txn *txn, struct fh_catalog_request *request)
+{
+    bool moving = false;
+    struct fh_move move;
+    enum fh_tenant_state to = request->as.advance.to;
+    if (to != FH_TENANT_DELETING && to != FH_TENANT_DELETED) {
+        return FH_OK;
+    }
+    enum fh_code code =
+        fh_catalog_move_unfinished(txn, request, &request->as.advance.uuid, &move, &moving);
+    if (code == FH_OK && moving) {
+        return fh_error_set(&request->error, FH_PRECONDITION, "%s", FH_MOVE_BLOCKS_DELETION);
+    }
+    return code;
+}
+
 enum fh_code fh_catalog_tenant_advance(const struct fh_catalog_txn *txn,
                                        struct fh_catalog_request *request)
 {
     struct fh_tenant *tenant = &request->as.advance.tenant;
     bool found = false;
-    enum fh_code code = find_by_uuid(txn, request, &request->as.advance.uuid, tenant, &found);
+    enum fh_code code =
+        fh_catalog_tenant_find(txn, request, &request->as.advance.uuid, tenant, &found);
     if (code == FH_OK && !found) {
         return no_tenant(request);
     }
     if (code == FH_OK) {
         code = may_advance(request, tenant);
+    }
+    if (code == FH_OK) {
+        code = may_delete(txn, request);
     }
     if (code != FH_OK) {
         return code;
