@@ -14,7 +14,7 @@ from freehold_testing.postgres import Cluster  # noqa: E402
 from freehold_testing.server import Server  # noqa: E402
 
 from command import Command  # noqa: E402
-from relay import Relay  # noqa: E402
+from freehold_testing.relay import Relay  # noqa: E402
 
 STORES = ("local", "pg")
 MIGRATIONS = {

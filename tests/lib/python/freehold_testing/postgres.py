@@ -132,8 +132,9 @@ class Cluster:
             "-d", database, "-v", "ON_ERROR_STOP=1", *commands,
         ).stdout  # fmt: skip
 
-    def dsn(self, role):
-        return f"host=127.0.0.1 port={self.port} dbname=freehold user={role}"
+    def dsn(self, role, port=None):
+        """`port`: of whatever stands in between."""
+        return f"host=127.0.0.1 port={port or self.port} dbname=freehold user={role}"
 
     def log(self):
         return self.log_path.read_text(errors="replace")

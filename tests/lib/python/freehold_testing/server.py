@@ -195,6 +195,10 @@ class Server:
         return self.operator(stubs.store_admin_grpc.StoreAdminServiceStub)
 
     @property
+    def moves(self):
+        return self.operator(stubs.move_admin_grpc.MoveAdminServiceStub)
+
+    @property
     def schemas(self):
         return self.operator(stubs.schema_grpc.SchemaServiceStub)
 
@@ -221,12 +225,18 @@ class Server:
         migrations = [stubs.schema.Migration(name=name, sql=sql) for name, sql in files]
         return self.schemas.ApplySchema(stubs.schema.ApplySchemaRequest(migrations=migrations))
 
-    def add_postgres(self, cluster, name="pg"):
+    def add_postgres(self, cluster, name="pg", port=None):
         store = stubs.store_admin.Store(
             name=f"stores/{name}",
             engine="postgresql",
-            location=cluster.dsn("freehold_app"),
-            owner_location=cluster.dsn("freehold_owner"),
+            location=cluster.dsn("freehold_app", port),
+            owner_location=cluster.dsn("freehold_owner", port),
+        )
+        return self.stores.CreateStore(stubs.store_admin.CreateStoreRequest(store=store))
+
+    def add_sqlite(self, name, location):
+        store = stubs.store_admin.Store(
+            name=f"stores/{name}", engine="sqlite", location=str(location)
         )
         return self.stores.CreateStore(stubs.store_admin.CreateStoreRequest(store=store))
 

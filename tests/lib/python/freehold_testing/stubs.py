@@ -14,7 +14,7 @@ import sys
 import grpc_tools
 from grpc_tools import protoc
 
-NAMES = ("audit", "data", "schema", "store_admin", "tenant_admin")
+NAMES = ("audit", "data", "move_admin", "schema", "store_admin", "tenant_admin")
 
 
 def sources(proto):
@@ -62,6 +62,8 @@ audit = importlib.import_module("freehold.v1.audit_pb2")
 audit_grpc = importlib.import_module("freehold.v1.audit_pb2_grpc")
 data = importlib.import_module("freehold.v1.data_pb2")
 data_grpc = importlib.import_module("freehold.v1.data_pb2_grpc")
+move_admin = importlib.import_module("freehold.v1.move_admin_pb2")
+move_admin_grpc = importlib.import_module("freehold.v1.move_admin_pb2_grpc")
 schema = importlib.import_module("freehold.v1.schema_pb2")
 schema_grpc = importlib.import_module("freehold.v1.schema_pb2_grpc")
 store_admin = importlib.import_module("freehold.v1.store_admin_pb2")

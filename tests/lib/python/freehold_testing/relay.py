@@ -6,7 +6,7 @@ So a fault comes when certain bytes are under way, not after some time.
 import socket
 import threading
 
-from freehold_testing import PATIENCE
+from . import PATIENCE
 
 CHUNK = 65536
 MARK_MAX = 64

@@ -1,0 +1,372 @@
+"""Moves under fire: `./dev torture`.
+
+One run: a new tenant with a load on both servers, a move from one store to another, and one thing
+that goes wrong in it: the mover is killed, or stopped and woken too late, at a named step; a server
+or a database is killed or frozen; a connection is cut or slow. Then the move must come to its end
+all by itself, exactly one home must be open, every record must read as the clients' history
+demands, and every acknowledged request must have one audit event.
+
+The last lines are the counts: lost, duplicated, resurrected, foreign, failed, stuck.
+"""
+
+import argparse
+import collections
+import itertools
+import os
+import pathlib
+import random
+import re
+import signal
+import sys
+import threading
+import time
+
+sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib/python"))
+sys.path.insert(0, str(pathlib.Path(__file__).parent))
+
+from checker import check  # noqa: E402
+from freehold_testing import stubs  # noqa: E402
+from freehold_testing.process import until  # noqa: E402
+from load import Load  # noqa: E402
+from world import STORES, World  # noqa: E402
+
+m = stubs.move_admin
+SETTLED_TRIES = 9000  # of 10 ms: a move that takes longer is stuck
+CRASHED = 137
+PATIENCE_S = 90
+PAIRS = [
+    (a, b) for a, b in itertools.permutations(STORES, 2) if {a, b} != {"sqa", "sqb"}
+] + [("sqa", "sqb"), ("sqb", "sqa")]  # fmt: skip
+WORDS = ("lost", "duplicated", "resurrected", "foreign", "failed", "stuck", "order")
+DONE = m.MovePhase.MOVE_PHASE_DONE
+ENDED = {DONE, m.MovePhase.MOVE_PHASE_CANCELLED, m.MovePhase.MOVE_PHASE_FAILED}
+
+
+def steps(source):
+    """The names in migrator/steps.h, before and behind each."""
+    text = (pathlib.Path(source) / "migrator/steps.h").read_text(encoding="utf-8")
+    names = re.findall(r"^    STEP\(\w+, (\w+)\)", text, re.MULTILINE)
+    assert len(names) > 10, "migrator/steps.h is not read as it was"
+    return [f"move.{name}{suffix}" for name in names for suffix in ("", ".done")]
+
+
+class Run:
+    """One run; `fault` is (kind, ...)."""
+
+    def __init__(self, world, number, pair, fault, rows, bug=None):
+        self.world = world
+        self.number = number
+        self.source, self.target = pair
+        self.fault = fault
+        self.rows = rows
+        self.rng = random.Random(f"{number}-{fault}")
+        self.env = {"FREEHOLD_SEED_BUG": bug} if bug else {}
+        self.faults = []
+        self.reached = False  # the fault took place
+
+    def name(self):
+        return f"{self.source}->{self.target} {' '.join(map(str, self.fault))}"
+
+    # The move
+
+    def moves(self):
+        return self.world.servers[0].moves
+
+    def start_move(self):
+        request = m.StartMoveRequest(
+            tenant=f"tenants/{self.tenant}",
+            target_store=f"stores/{self.target}",
+            reason="torture",
+            request_id=f"run-{self.number}",
+        )
+        request.settings.duty_percent = 100
+        self.move = self.moves().StartMove(request).move.name
+
+    def look(self):
+        """The move, or None while the catalog is away."""
+        try:
+            return self.moves().GetMove(m.GetMoveRequest(name=self.move), timeout=5)
+        except Exception:  # noqa: BLE001: whatever it is, it is asked again
+            return None
+
+    def await_end(self):
+        """True when it ended."""
+        for _ in range(SETTLED_TRIES):
+            move = self.look()
+            if move is not None and move.phase in ENDED:
+                self.end = move
+                return True
+            time.sleep(0.01)
+        self.end = self.look()
+        return False
+
+    def await_progress(self):
+        """Until the move is somewhere between its beginning and a random phase; or has ended."""
+        wanted = self.rng.randrange(2, 8)
+        until(
+            lambda: (found := self.look()) is not None and found.phase >= wanted,
+            "the move's progress",
+        )
+
+    # What goes wrong
+
+    def hurt_mover(self, kind, point):
+        """Killed (or stopped) at a step; another takes over; a stopped one wakes while that one is at
+        work or when all is over."""
+        variable = "FREEHOLD_CRASH_AT" if kind == "kill" else "FREEHOLD_STOP_AT"
+        first = self.world.mover({**self.env, variable: point})
+        first.await_ready()
+        self.start_move()
+        found = until(
+            lambda: first.process.poll() is not None
+            or (kind == "stop" and first.is_stopped())
+            or ((move := self.look()) is not None and move.phase in ENDED),
+            f"{point} or the end",
+        )
+        assert found
+        if kind == "kill":
+            self.reached = first.process.poll() is not None
+            assert not self.reached or first.await_ended() == CRASHED, first.log()[-4000:]
+        else:
+            self.reached = first.is_stopped()
+        self.world.mover(self.env).await_ready()
+        if kind == "stop" and self.reached:
+            wake_early = self.rng.random() < 0.5
+            if wake_early:
+                time.sleep(self.rng.random() * 0.8)
+                first.signal(signal.SIGCONT)
+            ended = self.await_end()
+            if not wake_early:
+                first.signal(signal.SIGCONT)
+            return ended
+        return self.await_end()
+
+    def hurt_server(self, kind):
+        """The second server dies and comes back, or sleeps with a stale placement."""
+        self.world.mover(self.env).await_ready()
+        victim = self.world.servers[1]
+        self.load.hurting.set()
+        self.start_move()
+        self.await_progress()
+        self.reached = True
+        if kind == "kill":
+            victim.kill()
+            victim.start()
+        else:
+            victim.process.send_signal(signal.SIGSTOP)
+            time.sleep(self.rng.random())
+            victim.process.send_signal(signal.SIGCONT)
+        return self.await_end()
+
+    def hurt_postgres(self, kind, name):
+        self.world.mover(self.env).await_ready()
+        cluster = self.world.clusters[name]
+        self.load.hurting.set()
+        self.start_move()
+        self.await_progress()
+        self.reached = True
+        if kind == "kill":
+            cluster.kill()
+            cluster.start()
+        else:
+            cluster.freeze()
+            time.sleep(self.rng.random() * 2)
+            cluster.thaw()
+        return self.await_end()
+
+    def hurt_network(self, kind, name):
+        self.world.mover(self.env).await_ready()
+        relay = self.world.relays[name]
+        self.load.hurting.set()
+        self.start_move()
+        self.await_progress()
+        self.reached = True
+        if kind == "cut":
+            for _ in range(3):
+                relay.drop()
+                time.sleep(self.rng.random() * 0.2)
+        else:
+            relay.hold_replies()
+            time.sleep(self.rng.random() * 1.5)
+            relay.replies.set()
+        return self.await_end()
+
+    def hurt_nobody(self):
+        self.world.mover(self.env).await_ready()
+        self.start_move()
+        self.reached = True
+        return self.await_end()
+
+    def cancel(self):
+        """Called off somewhere; or too late, which is refused and changes nothing."""
+        self.world.mover(self.env).await_ready()
+        self.start_move()
+        self.await_progress()
+        try:
+            self.moves().CancelMove(m.CancelMoveRequest(name=self.move, reason="torture"))
+            self.reached = True
+        except Exception as error:  # noqa: BLE001
+            if "FAILED_PRECONDITION" not in str(error):
+                raise
+        return self.await_end()
+
+    # The judgement
+
+    def judge(self, ended):
+        if not ended:
+            text = f"phase {self.end.phase if self.end else '?'}: {self.end.message if self.end else ''}"
+            self.faults.append(("stuck", text))
+            return
+        fences = self.world.fences(self.tenant)
+        home = self.target if self.end.phase == DONE else self.source
+        if fences != {home: (2 if self.end.phase == DONE else 1, "open")}:
+            self.faults.append(("stuck", f"fences {fences}, the move ended as {self.end.phase}"))
+        if self.end.phase == m.MovePhase.MOVE_PHASE_FAILED:
+            self.faults.append(("failed", f"the move: {self.end.message}"))
+        self.load.hurting.clear()
+        self.load.read_back()
+        still = [r for r in self.load.rows("items") if "still-" in r.name]
+        if len(still) != self.rows:
+            self.faults.append(("lost", f"{len(still)} of {self.rows} untouched records"))
+        for found in check(self.load.history, {self.tenant: self.request_ids()}):
+            self.faults.append((found.word, str(found)))
+        for method, answer in self.load.failed:
+            self.faults.append(("failed", f"{method}: {answer}"))
+
+    def request_ids(self):
+        server = self.world.servers[0]
+        audit = server.audit(self.tenant)
+        found, token = [], ""
+        while True:
+            request = stubs.audit.ListEventsRequest(page_size=200, page_token=token)
+            page = audit.ListEvents(request)
+            found += [event.request_id for event in page.events if event.request_id]
+            token = page.next_page_token
+            if not token:
+                return found
+
+    def run(self):
+        server = self.world.servers[0]
+        self.tenant = server.create_tenant(f"t-{os.getpid()}-{self.number}", self.source)
+        token = server.tenant_token(self.tenant, "writer")
+        self.load = Load(self.world.servers, self.tenant, token, self.number)
+        self.load.prepare(self.rows)
+        self.load.start()
+        kind = self.fault[0]
+        ended = False
+        try:
+            ended = {
+                "mover": self.hurt_mover,
+                "server": self.hurt_server,
+                "postgres": self.hurt_postgres,
+                "network": self.hurt_network,
+                "nobody": self.hurt_nobody,
+                "cancel": self.cancel,
+            }[kind](*self.fault[1:])
+            time.sleep(0.1)  # some more load on the new home
+        finally:
+            self.load.stop(PATIENCE_S)
+            if not ended:
+                self.world.keep_logs()
+        self.judge(ended)
+        self.world.forget_movers()
+        return self.faults
+
+
+def faults_of(pair, points):
+    """Everything that can go wrong with a pair, in a fixed order."""
+    yield ("nobody",)
+    for point in points:
+        yield ("mover", "kill", point)
+        yield ("mover", "stop", point)
+    for kind in ("kill", "freeze"):
+        yield ("server", kind)
+        for name in [s for s in pair if s.startswith("pg")] + ["catalog"]:
+            yield ("postgres", kind, name)
+    for kind in ("cut", "slow"):
+        for name in [s for s in pair if s.startswith("pg")] + ["catalog"]:
+            yield ("network", kind, name)
+    yield ("cancel",)
+
+
+def plan(count, seed, points):
+    """`count` runs, spread evenly: every fault over the pairs, every pair over the faults."""
+    everything = [(pair, fault) for pair in PAIRS for fault in faults_of(pair, points)]
+    rng = random.Random(seed)
+    rng.shuffle(everything)
+    by_fault = collections.defaultdict(list)
+    for pair, fault in everything:
+        by_fault[fault].append(pair)
+    runs = []
+    while len(runs) < count:
+        added = False
+        for fault, pairs in by_fault.items():
+            if pairs:
+                runs.append((pairs.pop(), fault))
+                added = True
+        if not added:
+            runs += rng.choices(everything, k=count - len(runs))
+    return runs[:count]
+
+
+def main():
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--seed", type=int, default=1)
+    parser.add_argument("--rows", type=int, default=300, help="records that nobody touches")
+    parser.add_argument("--pair", help="source:target")
+    parser.add_argument("--fault", help="its words, as a run prints them")
+    parser.add_argument("--bug", help="a seeded bug of the mover: the runs must find it")
+    parser.add_argument("--seconds", type=int, default=0, help="begin no run after so many")
+    parser.add_argument("--source", default=".", help="the sources")
+    options = parser.parse_args()
+    runs = plan(options.runs, options.seed, steps(options.source))
+    if options.fault:
+        runs = [(pair, tuple(options.fault.split())) for pair, _ in runs]
+    if options.pair:
+        runs = [(tuple(options.pair.split(":")), fault) for _, fault in runs]
+    counts = collections.Counter()
+    begun = time.monotonic()
+    done = reached = 0
+    longest = 0.0
+    requests = 0
+    world = World()
+    try:
+        for number, (pair, fault) in enumerate(runs):
+            if options.seconds and time.monotonic() - begun > options.seconds:
+                break
+            run = Run(world, number, pair, fault, options.rows, options.bug)
+            started = time.monotonic()
+            faults = run.run()
+            done += 1
+            reached += run.reached
+            requests += sum(run.load.codes.values())
+            longest = max(longest, run.load.longest_s)
+            for word, text in faults:
+                counts[word] += 1
+                print(f"  {word}: {text}"[:600], flush=True)
+            verdict = "FAIL" if faults else "ok"
+            print(
+                f"{verdict:5}{number + 1:4}/{len(runs)} {run.name():60} "
+                f"{time.monotonic() - started:5.1f} s  {len(run.load.history.calls)} calls"
+                f"{'' if run.reached else '  (not reached)'}",
+                flush=True,
+            )
+            if faults:
+                run.load.history.write(world.keep() / f"history-{number}.ndjson")
+    finally:
+        world.close()
+    print(f"\n{done} runs, the fault took place in {reached}; {requests} requests, the longest {longest:.2f} s")
+    print(", ".join(f"{word} {counts[word]}" for word in WORDS))
+    bad = sum(1 for word in counts if counts[word])
+    if options.bug:
+        print(f"{1 if bad else 0} passed, {0 if bad else 1} failed")
+        return 0 if bad else 1
+    print(f"{done if not bad else done - min(done, sum(counts.values()))} passed, "
+          f"{min(done, sum(counts.values()))} failed")
+    return 1 if bad or not done else 0
+
+
+if __name__ == "__main__":
+    threading.excepthook = lambda args: (sys.__excepthook__(*args[:3]), os._exit(3))
+    sys.exit(main())
