@@ -5,8 +5,10 @@
 
 #include <stdio.h>
 
+#include "stores/sqlite/move_read.h"
 #include "stores/sqlite/reader.h"
 #include "stores/sqlite/writer.h"
+#include "tests/unit/stores_sqlite/moves.h"
 
 #define GROUP 3
 #define ALLOCATIONS_MAX 20000
@@ -154,9 +156,97 @@ static void test_reader(void **state)
     fh_sqlite_conn_close(&reader.conn);
 }
 
+/* A batch of a move is whole or not there, whichever allocation fails. */
+static void test_apply(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_sqlite_writer writer = {.newest = NULL};
+    fixture_shut(f);
+    fh_sqlite_conn_init(&writer.conn, FH_SQLITE_WRITER, f->path, &f->clock, NULL);
+    fh_sqlite_conn_init(&writer.eraser, FH_SQLITE_ERASER, f->path, &f->clock, NULL);
+    bool fault = true;
+    int64_t n = 0;
+    for (; fault; n++) {
+        assert_true(n < ALLOCATIONS_MAX);
+        struct fh_key key = fixture_item(n);
+        struct fh_row *rows[] = {moves_item(f, &f->a, n + 1, "n", NULL),
+                                 moves_part(f, &f->a, n, n)};
+        struct fh_journal_row record =
+            moves_record(&f->a, 1, (uint64_t)n + 1, "", "[[\"p\",\"items\",\"1\"]]");
+        struct fh_request request = moves_request(f, FH_OP_APPLY, &f->a);
+        struct fh_work *item = &request.work;
+        request.as.apply.deletes = &key;
+        request.as.apply.delete_count = 1;
+        request.as.apply.rows = rows;
+        request.as.apply.row_count = 2;
+        request.as.apply.keep_existing = true; /* what a lost COMMIT left */
+        request.as.apply.journal = &record;
+        request.as.apply.journal_count = 1;
+        request.as.apply.state = fh_str_of(fh_arena_printf(&f->arena, "%lld", (long long)n));
+        if (n % 7 == 0) {
+            fh_sqlite_conn_close(&writer.eraser);
+        }
+        arm(n % 7 == 0 ? n * 3 : n);
+        fh_sqlite_writer_run(&writer, &item, 1);
+        fault = disarm() || n % 7 == 0;
+        enum fh_code code = request.code;
+        if (code == FH_OK) {
+            assert_int_equal(request.as.apply.rows_written, 2);
+        } else if (code != FH_NOMEM && code != FH_UNAVAILABLE && code != FH_OUTCOME_UNKNOWN) {
+            fail_msg("allocation %lld: %s", (long long)n, request.error.message);
+        }
+        fh_sqlite_writer_run(&writer, &item, 1);
+        assert_code(request.code, FH_OK);
+        if (code != FH_OUTCOME_UNKNOWN) { /* the first attempt left all or nothing */
+            assert_int_equal(request.as.apply.rows_written, code == FH_OK ? 0 : 2);
+        }
+        fh_arena_reset(&f->arena);
+    }
+    assert_true(n > 10);
+    fh_sqlite_conn_close(&writer.eraser);
+    fh_sqlite_conn_close(&writer.conn);
+}
+
+/* What a move asks is answered whole, or not. */
+static void test_move_reads(void **state)
+{
+    struct fixture *f = *state;
+    for (int64_t i = 1; i <= 3; i++) {
+        assert_code(fixture_put(f, &f->a, FH_WRITE_INSERT, i, "n", NULL), FH_OK);
+    }
+    fixture_shut(f);
+    struct fh_sqlite_conn conn;
+    struct fh_error error = FH_ERROR_INIT;
+    static const enum fh_op ops[] = {FH_OP_SCAN,  FH_OP_SCAN_JOURNAL, FH_OP_CHANGES,
+                                     FH_OP_TALLY, FH_OP_REFERENCES,   FH_OP_SIZE};
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        bool fault = true;
+        for (int64_t n = 0; fault; n++) {
+            assert_true(n < ALLOCATIONS_MAX);
+            /* Statements are prepared anew each time. */
+            fh_sqlite_conn_init(&conn, FH_SQLITE_READER, f->path, &f->clock, NULL);
+            assert_code(fh_sqlite_conn_open(&conn, &error), FH_OK);
+            assert_code(fh_sqlite_conn_use_schema(&conn, &fixture_v1, &error), FH_OK);
+            assert_code(fh_sqlite_statement_run(&conn, FH_SQLITE_BEGIN_READ, &error), FH_OK);
+            struct fh_request request = moves_request(f, ops[i], &f->a);
+            arm(n);
+            enum fh_code code = fh_sqlite_move_read(&conn, &request);
+            fault = disarm();
+            assert_true(code == FH_OK || code == FH_NOMEM);
+            assert_true(code == FH_OK || fault);
+            if (code == FH_OK && ops[i] == FH_OP_CHANGES) {
+                assert_int_equal(request.as.changes.key_count, 3);
+            }
+            fh_sqlite_conn_close(&conn);
+            fh_arena_reset(&f->arena);
+        }
+    }
+}
+
 int main(void)
 {
-    const struct CMUnitTest tests[] = {FIXTURE_TEST(test_writer), FIXTURE_TEST(test_reader)};
+    const struct CMUnitTest tests[] = {FIXTURE_TEST(test_writer), FIXTURE_TEST(test_reader),
+                                       FIXTURE_TEST(test_apply), FIXTURE_TEST(test_move_reads)};
     sqlite3_mem_methods faulty;
     if (sqlite3_config(SQLITE_CONFIG_GETMALLOC, &real) != SQLITE_OK) {
         return 1;
