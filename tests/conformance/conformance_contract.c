@@ -249,7 +249,7 @@ static void test_close_completes_what_is_in_flight(void **state)
         assert_code(fh_store_submit(s->store, &flights[i].request), FH_OK);
     }
     struct closing closing = {.left = &left};
-    struct fh_store *wrapped = s->engine->wrapped != NULL ? s->engine->wrapped() : NULL;
+    struct fh_store *wrapped = s->engine->wrapped != NULL ? s->engine->wrapped(s->store) : NULL;
     struct fh_store *store = s->store;
     s->store = NULL;
     fh_store_close(store, closing_cb, &closing);

@@ -41,18 +41,42 @@ static void closed_cb(void *arg)
     *(bool *)arg = true;
 }
 
-void suite_close(struct suite *s)
+static void close_store(struct suite *s, struct fh_store **store)
 {
     bool closed = false;
-    struct fh_store *wrapped = s->engine->wrapped != NULL ? s->engine->wrapped() : NULL;
-    fh_store_close(s->store, closed_cb, &closed);
-    s->store = NULL;
+    struct fh_store *wrapped = s->engine->wrapped != NULL ? s->engine->wrapped(*store) : NULL;
+    fh_store_close(*store, closed_cb, &closed);
+    *store = NULL;
     suite_wait(s, &closed);
     if (wrapped != NULL) {
         closed = false;
         fh_store_close(wrapped, closed_cb, &closed);
         suite_wait(s, &closed);
     }
+}
+
+void suite_close(struct suite *s)
+{
+    close_store(s, &s->store);
+}
+
+void suite_swap(struct suite *s)
+{
+    struct fh_store *other = s->other;
+    s->other = s->store;
+    s->store = other;
+}
+
+void suite_open_other(struct suite *s)
+{
+    struct fh_store_config config = {.name = "conformance-other", .queue_max = s->queue_max};
+    struct fh_error error = FH_ERROR_INIT;
+    assert_true(s->engine->configure_other == NULL || s->engine->configure_other(&config));
+    enum fh_code code = s->engine->open(&s->env, &config, &s->other, &error);
+    suite_assert_code(code, FH_OK, "open the other", error.message, __FILE__, __LINE__);
+    suite_swap(s);
+    suite_apply_schema(s, &model_v1);
+    suite_swap(s);
 }
 
 void suite_reopen(struct suite *s)
@@ -84,6 +108,7 @@ int suite_setup_bare(void **state)
     fh_clock_virtual_init(&s->clock, WALL_START_US);
     s->env = (struct fh_env){.loop = &s->loop, .clock = &s->clock.clock};
     fh_arena_init(&s->arena, ARENA_BYTES_MAX);
+    s->epoch = 1;
     s->home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
     s->a = uuid_of(0x0a, 1);
     s->b = uuid_of(0x0b, 2);
@@ -110,6 +135,9 @@ int suite_teardown(void **state)
     if (s->store != NULL) {
         suite_close(s);
     }
+    if (s->other != NULL) {
+        close_store(s, &s->other);
+    }
     fh_arena_close(&s->arena);
     size_t handles = 0;
     uv_walk(&s->loop, walk_cb, &handles);
@@ -123,7 +151,7 @@ int suite_teardown(void **state)
 
 struct fh_scope suite_scope(const struct suite *s, const struct fh_uuid *tenant)
 {
-    struct fh_scope scope = {.epoch = 1, .home = s->home, .schema = &model_v1};
+    struct fh_scope scope = {.epoch = s->epoch, .home = s->home, .schema = &model_v1};
     if (tenant != NULL) {
         scope.tenant = *tenant;
     }
@@ -393,8 +421,10 @@ size_t suite_count(struct suite *s, const struct fh_uuid *tenant, const struct f
 int fh_conformance_main(const struct suite_engine *engine, int argc, char **argv)
 {
     struct suite_part parts[] = {
-        suite_part_crud(),    suite_part_writes(), suite_part_constraints(), suite_part_lists(),
-        suite_part_records(), suite_part_fences(), suite_part_isolation(),   suite_part_contract()};
+        suite_part_crud(),      suite_part_writes(),   suite_part_constraints(),
+        suite_part_lists(),     suite_part_records(),  suite_part_fences(),
+        suite_part_isolation(), suite_part_contract(), suite_part_views(),
+        suite_part_moves(),     suite_part_apply(),    suite_part_whole_moves()};
     static struct CMUnitTest tests[512];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

@@ -34,10 +34,13 @@ struct suite_engine {
     /* Fills location, owner_location, connections_max; `skips_enforcement` asks for a login without
      * layer two where that is a matter of the login (pg). May be NULL. */
     void (*configure)(bool skips_enforcement, struct fh_store_config *config);
+    /* The same for a second, empty store that shares nothing with the first: another place. False:
+     * it cannot be had. NULL: open() makes a new one each time. */
+    bool (*configure_other)(struct fh_store_config *config);
     enum fh_code (*open)(const struct fh_env *env, const struct fh_store_config *config,
                          struct fh_store **out, struct fh_error *error);
-    /* After the store of open() was closed: a store it wraps. NULL: none. */
-    struct fh_store *(*wrapped)(void);
+    /* The store that `store`, of open(), wraps: closed after it. NULL: none. */
+    struct fh_store *(*wrapped)(const struct fh_store *store);
     /* After each test, the store closed. May be NULL. */
     void (*cleanup)(void);
 };
@@ -52,6 +55,8 @@ struct suite {
     bool with_faults;       /* open() gives `faults` to the engine */
     uint32_t queue_max;     /* 0: the engine's default */
     struct fh_store *store; /* NULL: closed */
+    struct fh_store *other; /* NULL: not opened; see suite_open_other() */
+    uint64_t epoch;         /* of requests; 1 */
     struct fh_home home;
     struct fh_uuid a;
     struct fh_uuid b;
@@ -82,6 +87,10 @@ struct suite_part suite_part_records(void);
 struct suite_part suite_part_fences(void);
 struct suite_part suite_part_isolation(void);
 struct suite_part suite_part_contract(void);
+struct suite_part suite_part_views(void);
+struct suite_part suite_part_moves(void);
+struct suite_part suite_part_apply(void);
+struct suite_part suite_part_whole_moves(void);
 
 /* Compares codes and says their names. */
 void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *what,
@@ -92,6 +101,10 @@ void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *w
 void suite_open(struct suite *s);
 void suite_close(struct suite *s);
 void suite_reopen(struct suite *s); /* for durable engines: everything stored is still there */
+/* A second store of the engine, with the schema and without tenants, for what goes from one store
+ * to another; suite_swap() makes it the one that requests go to. */
+void suite_open_other(struct suite *s);
+void suite_swap(struct suite *s);
 struct fh_scope suite_scope(const struct suite *s, const struct fh_uuid *tenant);
 /* A zeroed request of the operation for the tenant (NULL: none). */
 struct fh_request suite_request(struct suite *s, enum fh_op op, const struct fh_uuid *tenant);
