@@ -22,7 +22,7 @@ void fh_placements_init(struct fh_placements *placements, size_t count_max)
 
 static bool is_busy(const struct fh_placement_entry *entry)
 {
-    return entry->in_flight > 0 || entry->lookup != NULL || entry->pins > 0;
+    return entry->in_flight > 0 || entry->lookup != NULL || entry->hold != NULL || entry->pins > 0;
 }
 
 static void drop(struct fh_placements *placements, struct fh_placement_entry *entry)

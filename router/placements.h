@@ -1,8 +1,9 @@
 /* The placement cache: what is known of each tenant, and who waits to know.
  *
- * At most `count_max` entries. An entry is busy while requests of its tenant are in flight or it is
- * looked up; only idle entries go, least recently used first. Entries about which nothing is known
- * do not stay, so that look-ups that fail do not push good placements out. Loop thread only.
+ * At most `count_max` entries. An entry is busy while requests of its tenant are in flight, it is
+ * looked up or its gate is closed; only idle entries go, least recently used first. Entries about
+ * which nothing is known do not stay, so that look-ups that fail do not push good placements out.
+ * Loop thread only.
  */
 #ifndef FH_ROUTER_PLACEMENTS_H
 #define FH_ROUTER_PLACEMENTS_H
@@ -13,26 +14,27 @@
 
 enum fh_placement_status {
     FH_PLACEMENT_UNKNOWN, /* must be looked up */
-    FH_PLACEMENT_PLACED,
-    FH_PLACEMENT_SUSPECT, /* a store turned it away: look it up; with the catalog away it still may
-                             serve, for fences keep it safe */
+    FH_PLACEMENT_PLACED,  /* serves also while it is looked up again: fences keep it safe */
     FH_PLACEMENT_REFUSED, /* `refusal`, until `expires_us` */
 };
 
 struct fh_lookup;
+struct fh_hold;
 
 struct fh_placement_entry {
     struct fh_uuid tenant;
     struct fh_list idle;    /* of the cache's list while it is idle */
     struct fh_list waiters; /* fh_routed */
     struct fh_lookup *lookup;
-    struct fh_store *store; /* borrowed; PLACED and SUSPECT */
+    struct fh_hold *hold;   /* NULL: no gate is closed, and nothing waits at one */
+    struct fh_store *store; /* borrowed; PLACED */
     uint64_t epoch;
-    int64_t expires_us;
+    int64_t expires_us; /* PLACED: to be looked up again from then on, in the background */
     struct fh_home home;
     enum fh_code refusal;
-    uint32_t in_flight;
-    uint16_t pins; /* somebody holds a pointer across callbacks */
+    uint32_t in_flight;  /* looking up or in a store; not those held */
+    uint32_t generation; /* the router's, when it was looked up */
+    uint16_t pins;       /* somebody holds a pointer across callbacks */
     uint8_t status;
 };
 

@@ -2,37 +2,34 @@
  *
  * Happy path: the tenant's placement is known, the scope is filled in, the store answers.
  *
- *                submit                    placement unknown
- *     IDLE ------------------> IN_STORE <------------------- LOOKING_UP <--+
- *       ^                       |    |        looked up         ^   |      |
- *       |  answered             |    |   MOVED, no such home    |   |      | after the delay, when
- * the
- *       +-----------------------+    +--------------------------+   |      | placement is not known
- *       |                       |  HELD                             |      |
- *       |                       +----------> BACKING_OFF <----------+      |
- *       |                                     |   |    same epoch as tried |
- *       +-------------------------------------+   +------------------------+
- *          deadline, cancelled, a refusal             (else back to IN_STORE)
+ *               submit                          placement unknown
+ *     IDLE ----------------> IN_STORE <-----------------------------> LOOKING_UP
+ *       ^  \                  |    ^  looked up                          |   ^
+ *       |   \  gate closed    |    |                                     |   |
+ *       |    +-----------+    | turned away      gate closed             |   |
+ *       |                v    v    | gate open                           |   |
+ *       +--------------- HELD ------------------------------------------+---+
+ *         deadline, cancelled, a refusal
  *
- * Failures: MOVED and HELD end here, at the deadline as FH_DEADLINE. A catalog that cannot answer
- * fails who knows no placement and lets the others go on with the one they have: the fence refuses
- * what is stale. Submit answers what is known at once; everything later goes through finish().
+ * Failures: what a store turns away (FH_MOVED, FH_HELD, FH_NO_TENANT) did nothing there and waits
+ * at the gate (hold.c); it ends at its deadline as FH_DEADLINE. A catalog that cannot answer fails
+ * who knows no placement and was never held. Submit answers what is known at once; everything later
+ * goes through finish().
  */
 #include "router/route.h"
 
 #include "base/assert.h"
+#include "router/hold.h"
 
-#define BACKOFF_MS_MAX 50
-
-enum phase { PHASE_IDLE, PHASE_LOOKING_UP, PHASE_BACKING_OFF, PHASE_IN_STORE };
+enum phase { PHASE_IDLE, PHASE_LOOKING_UP, PHASE_HELD, PHASE_IN_STORE };
 
 static bool may_move(enum phase from, enum phase to)
 {
-    const uint8_t away = 1u << PHASE_LOOKING_UP | 1u << PHASE_BACKING_OFF | 1u << PHASE_IN_STORE;
+    const uint8_t away = 1u << PHASE_LOOKING_UP | 1u << PHASE_HELD | 1u << PHASE_IN_STORE;
     const uint8_t moves[] = {
-        [PHASE_IDLE] = 1u << PHASE_LOOKING_UP | 1u << PHASE_IN_STORE,
+        [PHASE_IDLE] = away,
         [PHASE_LOOKING_UP] = away | 1u << PHASE_IDLE,
-        [PHASE_BACKING_OFF] = away | 1u << PHASE_IDLE,
+        [PHASE_HELD] = away | 1u << PHASE_IDLE,
         [PHASE_IN_STORE] = away | 1u << PHASE_IDLE,
     };
     return (moves[from] >> to & 1u) != 0;
@@ -44,17 +41,14 @@ static void move(struct fh_routed *routed, enum phase to)
     routed->phase = (uint8_t)to;
 }
 
-static int64_t now_us(const struct fh_router *router)
-{
-    return fh_clock_monotonic_us(router->env->clock);
-}
-
 static void enter(struct fh_router *router, struct fh_routed *routed,
                   struct fh_placement_entry *entry)
 {
     routed->router = router;
     routed->entry = entry;
     routed->store = NULL;
+    routed->order = ++router->order;
+    routed->held_since_us = 0;
     routed->attempts = 0;
     routed->cancelled = false;
     routed->home_missing = false;
@@ -68,17 +62,26 @@ static void leave(struct fh_routed *routed)
 {
     struct fh_router *router = routed->router;
     struct fh_placement_entry *entry = routed->entry;
+    if (routed->phase == PHASE_HELD && !fh_list_empty(&routed->node)) {
+        fh_hold_forsake(routed);
+    }
     FH_ASSERT(entry->in_flight > 0 && router->in_flight > 0);
     fh_list_remove(&routed->node);
     fh_wheel_remove(&router->wheel, &routed->timer);
     routed->entry = NULL;
     entry->in_flight--;
     router->in_flight--;
+    fh_hold_update(router, entry);
     fh_placements_settle(&router->placements, entry);
 }
 
-/* The only end of a request that submit took. The callback may free it. */
-static void finish(struct fh_routed *routed, enum fh_code code)
+static bool was_held(const struct fh_routed *routed)
+{
+    return routed->held_since_us != 0;
+}
+
+/* The only end of a request that submit took. */
+void fh_route_finish(struct fh_routed *routed, enum fh_code code)
 {
     FH_ASSERT(code != FH_MOVED && code != FH_HELD);
     leave(routed);
@@ -91,30 +94,20 @@ static void finish(struct fh_routed *routed, enum fh_code code)
     routed->done_cb(routed);
 }
 
-static void finish_late(struct fh_routed *routed)
+void fh_route_finish_late(struct fh_routed *routed)
 {
     enum fh_code code =
         fh_error_set(&routed->request.error, FH_DEADLINE, "%s",
-                     routed->attempts > 0
+                     routed->attempts > 0 || was_held(routed)
                          ? "the deadline passed while the tenant was being moved; nothing was done"
                          : "the deadline passed while the tenant was looked up; nothing was done");
-    finish(routed, code);
+    fh_route_finish(routed, code);
 }
 
-static void back_off(struct fh_routed *routed)
+static void hold(struct fh_routed *routed)
 {
-    struct fh_router *router = routed->router;
-    uint32_t doublings = routed->attempts > 0 ? routed->attempts - 1 : 0;
-    int64_t delay_ms = doublings < 6 ? (int64_t)1 << doublings : BACKOFF_MS_MAX;
-    if (delay_ms > BACKOFF_MS_MAX) {
-        delay_ms = BACKOFF_MS_MAX;
-    }
-    int64_t due_us = now_us(router) + delay_ms * 1000;
-    if (due_us > routed->request.deadline_us) {
-        due_us = routed->request.deadline_us;
-    }
-    move(routed, PHASE_BACKING_OFF);
-    fh_wheel_add(&router->wheel, &routed->timer, due_us);
+    move(routed, PHASE_HELD);
+    fh_hold_join(routed);
 }
 
 /* What went wrong inside of a store names hosts, roles and paths: for the operator, not for a
@@ -164,24 +157,15 @@ static enum fh_code dispatch(struct fh_routed *routed)
     return code;
 }
 
-/* Waits for the entry's look-up, beginning one if there is none. With the catalog refusing, a
- * suspect placement is better than none. */
+/* Waits for the entry's look-up, beginning one if there is none. */
 static enum fh_code look_up(struct fh_routed *routed)
 {
     struct fh_placement_entry *entry = routed->entry;
-    enum fh_code code = FH_OK;
     if (entry->lookup == NULL) {
-        code = fh_lookup_start(routed->router, entry, &routed->request.error);
-    }
-    if (code != FH_OK && entry->status == FH_PLACEMENT_SUSPECT) {
-        entry->status = FH_PLACEMENT_PLACED;
-    }
-    if (code != FH_OK && routed->attempts > 0) {
-        back_off(routed);
-        return FH_OK;
-    }
-    if (code != FH_OK) {
-        return entry->status == FH_PLACEMENT_PLACED ? dispatch(routed) : code;
+        enum fh_code code = fh_lookup_start(routed->router, entry, &routed->request.error);
+        if (code != FH_OK) {
+            return code;
+        }
     }
     move(routed, PHASE_LOOKING_UP);
     fh_list_push_back(&entry->waiters, &routed->node);
@@ -194,76 +178,76 @@ static enum fh_code refusal(struct fh_routed *routed, const struct fh_placement_
     return fh_error_set(&routed->request.error, entry->refusal, "%s", fh_code_text(entry->refusal));
 }
 
-/* On from here with whatever the entry says; a refusal is the caller's to tell. */
-static enum fh_code step(struct fh_routed *routed)
+enum fh_code fh_route_send(struct fh_routed *routed)
 {
     struct fh_placement_entry *entry = routed->entry;
     switch ((enum fh_placement_status)entry->status) {
     case FH_PLACEMENT_PLACED:
         return dispatch(routed);
     case FH_PLACEMENT_REFUSED:
-        if (now_us(routed->router) < entry->expires_us) {
+        if (fh_router_now_us(routed->router) < entry->expires_us &&
+            !fh_lookup_is_stale(routed->router, entry)) {
             return refusal(routed, entry);
         }
         entry->status = FH_PLACEMENT_UNKNOWN;
         return look_up(routed);
     case FH_PLACEMENT_UNKNOWN:
-    case FH_PLACEMENT_SUSPECT:
         return look_up(routed);
     }
     FH_UNREACHABLE();
 }
 
-static void step_or_finish(struct fh_routed *routed)
+/* The catalog, or the store, takes it or not; a request that was held is not failed for that. */
+static void send_or_finish(struct fh_routed *routed)
 {
-    enum fh_code code = step(routed);
-    if (code != FH_OK) {
-        finish(routed, code);
-    }
-}
-
-/* The catalog answered FH_OK: newer than what was tried, or the same again. */
-static void resume(struct fh_routed *routed)
-{
-    struct fh_placement_entry *entry = routed->entry;
-    if (entry->status == FH_PLACEMENT_REFUSED) { /* also one that is for no time remembered */
-        finish(routed, refusal(routed, entry));
-        return;
-    }
-    bool tried = routed->attempts > 0 && entry->status == FH_PLACEMENT_PLACED &&
-                 entry->epoch <= routed->request.scope.epoch;
-    if (tried && routed->home_missing) {
-        FH_LOG(routed->router->env->log, ERROR, "router.home_missing",
-               FH_KV_TEXT("store", entry->store->name), FH_KV_UUID("tenant", entry->tenant));
-        finish(routed,
-               fh_error_set(&routed->request.error, FH_UNAVAILABLE,
-                            "the tenant's home is missing in its store; tell the operator"));
-        return;
-    }
-    if (tried) {
-        back_off(routed);
-        return;
-    }
-    step_or_finish(routed);
-}
-
-/* The catalog did not answer. */
-static void resume_without(struct fh_routed *routed, enum fh_code code)
-{
-    if (routed->attempts > 0) {
-        back_off(routed);
-        return;
-    }
     const struct fh_placement_entry *entry = routed->entry;
-    if (entry->status == FH_PLACEMENT_PLACED) {
-        step_or_finish(routed);
+    enum fh_code code = fh_route_send(routed);
+    if (code != FH_OK && was_held(routed) && entry->status == FH_PLACEMENT_UNKNOWN) {
+        move(routed, PHASE_HELD);
+        code = fh_hold_wait_on(routed);
+    }
+    if (code != FH_OK) {
+        fh_route_finish(routed, code);
+    }
+}
+
+static void hold_or_send(struct fh_routed *routed)
+{
+    if (fh_hold_takes(routed->entry, routed)) {
+        hold(routed);
+    } else {
+        send_or_finish(routed);
+    }
+}
+
+/* The look-up that it waited for has ended. */
+static void resume(struct fh_routed *routed, enum fh_code code)
+{
+    const struct fh_placement_entry *entry = routed->entry;
+    if (routed->cancelled) {
+        fh_route_finish(routed, FH_CANCELLED);
         return;
+    }
+    if (code == FH_OK && entry->status == FH_PLACEMENT_REFUSED) {
+        fh_route_finish(routed, refusal(routed, entry)); /* also if for no time remembered */
+        return;
+    }
+    if (code == FH_OK || entry->status == FH_PLACEMENT_PLACED) {
+        hold_or_send(routed);
+        return;
+    }
+    if (was_held(routed)) {
+        move(routed, PHASE_HELD);
+        code = fh_hold_wait_on(routed);
+        if (code == FH_OK) {
+            return;
+        }
     }
     if (code != FH_FULL && code != FH_NOMEM) {
         code = FH_UNAVAILABLE;
     }
-    finish(routed, fh_error_set(&routed->request.error, code,
-                                "the tenant's placement cannot be looked up now; retry"));
+    fh_route_finish(routed, fh_error_set(&routed->request.error, code,
+                                         "the tenant's placement cannot be looked up now; retry"));
 }
 
 void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *entry,
@@ -275,43 +259,38 @@ void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *ent
     while ((node = fh_list_pop_front(&entry->waiters)) != NULL) {
         fh_list_push_back(&waiters, node);
     }
-    if (code != FH_OK && entry->status == FH_PLACEMENT_SUSPECT) {
-        entry->status = FH_PLACEMENT_PLACED;
-    }
     entry->pins++;
+    fh_hold_looked_up(router, entry, code);
     while ((node = fh_list_pop_front(&waiters)) != NULL) {
         struct fh_routed *routed = FH_CONTAINER_OF(node, struct fh_routed, node);
         fh_wheel_remove(&router->wheel, &routed->timer);
-        if (routed->cancelled) {
-            finish(routed, FH_CANCELLED);
-        } else if (code == FH_OK) {
-            resume(routed);
-        } else {
-            resume_without(routed, code);
-        }
+        resume(routed, code);
     }
     entry->pins--;
     fh_placements_settle(&router->placements, entry);
 }
 
+/* It did nothing in the store: on with it, to where the tenant is known to live by now, or to the
+ * gate. */
 static void turned_away(struct fh_routed *routed, enum fh_code code)
 {
     struct fh_router *router = routed->router;
-    struct fh_placement_entry *entry = routed->entry;
-    if (routed->attempts < UINT32_MAX) {
-        routed->attempts++;
-    }
-    routed->home_missing = code == FH_NO_TENANT;
+    const struct fh_placement_entry *entry = routed->entry;
     if (code == FH_HELD) {
         router->stats.held_retries++;
-        back_off(routed);
+    } else {
+        router->stats.moved_retries++;
+    }
+    routed->home_missing = code == FH_NO_TENANT;
+    if (entry->status == FH_PLACEMENT_PLACED && entry->epoch > routed->request.scope.epoch) {
+        hold_or_send(routed);
         return;
     }
-    router->stats.moved_retries++;
-    if (entry->status == FH_PLACEMENT_PLACED && entry->epoch <= routed->request.scope.epoch) {
-        entry->status = FH_PLACEMENT_SUSPECT;
+    move(routed, PHASE_HELD);
+    code = fh_hold_turned_away(routed, code);
+    if (code != FH_OK) {
+        fh_route_finish(routed, code);
     }
-    step_or_finish(routed);
 }
 
 static void store_done_cb(struct fh_request *request)
@@ -320,16 +299,21 @@ static void store_done_cb(struct fh_request *request)
     enum fh_code code = request->code;
     if (code != FH_MOVED && code != FH_HELD && code != FH_NO_TENANT) {
         withhold_text(routed, code);
-        finish(routed, code);
+        fh_hold_answered(routed, code);
+        fh_route_finish(routed, code);
         return;
+    }
+    if (routed->attempts < UINT32_MAX) {
+        routed->attempts++;
     }
     if (routed->cancelled) {
-        finish(routed, FH_CANCELLED);
+        fh_hold_answered(routed, code);
+        fh_route_finish(routed, FH_CANCELLED);
         return;
     }
-    if (now_us(routed->router) >= request->deadline_us) {
-        routed->attempts++;
-        finish_late(routed);
+    if (fh_router_now_us(routed->router) >= request->deadline_us) {
+        fh_hold_answered(routed, code);
+        fh_route_finish_late(routed);
         return;
     }
     turned_away(routed, code);
@@ -339,17 +323,13 @@ void fh_route_due_cb(struct fh_wheel_node *node, void *arg)
 {
     struct fh_routed *routed = FH_CONTAINER_OF(node, struct fh_routed, timer);
     (void)arg;
-    FH_ASSERT(routed->phase == PHASE_LOOKING_UP || routed->phase == PHASE_BACKING_OFF);
+    FH_ASSERT(routed->phase == PHASE_LOOKING_UP || routed->phase == PHASE_HELD);
     if (routed->cancelled) {
-        finish(routed, FH_CANCELLED);
+        fh_route_finish(routed, FH_CANCELLED);
         return;
     }
-    if (now_us(routed->router) >= routed->request.deadline_us) {
-        finish_late(routed);
-        return;
-    }
-    FH_ASSERT(routed->phase == PHASE_BACKING_OFF);
-    step_or_finish(routed);
+    FH_ASSERT(fh_router_now_us(routed->router) >= routed->request.deadline_us);
+    fh_route_finish_late(routed);
 }
 
 static enum fh_code check(struct fh_router *router, struct fh_routed *routed)
@@ -372,7 +352,7 @@ static enum fh_code check(struct fh_router *router, struct fh_routed *routed)
     default:
         return fh_error_set(&request->error, FH_INVALID, "this operation is not routed");
     }
-    if (request->deadline_us <= now_us(router)) {
+    if (request->deadline_us <= fh_router_now_us(router)) {
         return fh_error_set(&request->error, FH_DEADLINE, "%s", fh_code_text(FH_DEADLINE));
     }
     return FH_OK;
@@ -393,20 +373,33 @@ enum fh_code fh_router_submit(struct fh_router *router, struct fh_routed *routed
         router->stats.refused_full++;
         return fh_error_set(error, code, "%s", fh_code_text(code));
     }
-    if (entry->in_flight >= router->options.tenant_in_flight_max) {
+    bool held = fh_hold_takes(entry, routed);
+    if (held && entry->hold->held >= router->options.held_max) {
+        router->stats.refused_full++;
+        return fh_error_set(error, FH_FULL,
+                            "the tenant is being moved and %zu of its requests wait; retry later",
+                            entry->hold->held);
+    }
+    if (!held && entry->in_flight >= router->options.tenant_in_flight_max) {
         router->stats.refused_full++;
         return fh_error_set(error, FH_FULL, "the tenant has %u requests in flight; retry later",
                             entry->in_flight);
     }
-    if (entry->status == FH_PLACEMENT_PLACED || entry->status == FH_PLACEMENT_REFUSED) {
-        router->stats.hits++;
-    } else {
+    if (entry->status == FH_PLACEMENT_UNKNOWN) {
         router->stats.misses++;
+    } else {
+        router->stats.hits++;
     }
     enter(router, routed, entry);
-    code = step(routed);
+    if (held) {
+        hold(routed);
+        return FH_OK;
+    }
+    code = fh_route_send(routed);
     if (code != FH_OK) {
         leave(routed);
+    } else if (entry->status == FH_PLACEMENT_PLACED) {
+        fh_lookup_refresh(router, entry);
     }
     return code;
 }

@@ -1,17 +1,21 @@
 /* Happy path: create, add stores, set the schema; requests take their way in route.c; close.
  *
- * Failures: memory. Closing waits for look-ups that nobody waits for any more.
+ * Failures: memory. Closing waits for look-ups that nobody waits for any more, and for the handles.
  */
 #include "router/router.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "router/hold.h"
 #include "router/route.h"
 
 #define PLACEMENTS_MAX_DEFAULT 1000000
 #define TENANT_IN_FLIGHT_MAX_DEFAULT 512
 #define NEGATIVE_TTL_US_DEFAULT 1000000
+#define HELD_MAX_DEFAULT 8192
+#define PLACEMENT_TTL_US_DEFAULT (10 * 1000000)
 #define STORES_MAX 1000
+#define HANDLES 3 /* two wheels, and what drains */
 
 void fh_router_options_init(struct fh_router_options *options)
 {
@@ -19,6 +23,8 @@ void fh_router_options_init(struct fh_router_options *options)
         .placements_max = PLACEMENTS_MAX_DEFAULT,
         .tenant_in_flight_max = TENANT_IN_FLIGHT_MAX_DEFAULT,
         .negative_ttl_us = NEGATIVE_TTL_US_DEFAULT,
+        .held_max = HELD_MAX_DEFAULT,
+        .placement_ttl_us = PLACEMENT_TTL_US_DEFAULT,
     };
 }
 
@@ -42,13 +48,22 @@ enum fh_code fh_router_create(const struct fh_env *env, struct fh_catalog *catal
     fh_placements_init(&router->placements, options->placements_max);
     fh_map_init(&router->stores, STORES_MAX, store_key);
     fh_wheel_init(&router->wheel, env, fh_route_due_cb, router);
+    fh_wheel_init(&router->hold_wheel, env, fh_hold_due_cb, router);
+    fh_list_init(&router->holds);
+    fh_list_init(&router->draining);
+    int failed = uv_idle_init(env->loop, &router->drain);
+    FH_ASSERT(failed == 0); /* it cannot fail */
+    router->drain.data = router;
+    router->handles_open = HANDLES;
+    router->watcher = (struct fh_catalog_watcher){.hint_cb = fh_lookup_hint_cb, .arg = router};
+    fh_catalog_watch(catalog, &router->watcher);
     *out = router;
     return FH_OK;
 }
 
 void fh_router_settle(struct fh_router *router)
 {
-    if (!router->wheel_closed || router->lookups > 0) {
+    if (router->handles_open > 0 || router->lookups > 0) {
         return;
     }
     void (*closed_cb)(void *arg) = router->closed_cb;
@@ -59,20 +74,34 @@ void fh_router_settle(struct fh_router *router)
     closed_cb(arg);
 }
 
+static void closed(struct fh_router *router)
+{
+    FH_ASSERT(router->handles_open > 0);
+    router->handles_open--;
+    fh_router_settle(router);
+}
+
 static void wheel_closed_cb(void *arg)
 {
-    struct fh_router *router = arg;
-    router->wheel_closed = true;
-    fh_router_settle(router);
+    closed(arg);
+}
+
+static void drain_closed_cb(uv_handle_t *handle)
+{
+    closed(handle->data);
 }
 
 void fh_router_close(struct fh_router *router, void (*closed_cb)(void *arg), void *arg)
 {
-    FH_ASSERT(!router->closing && router->in_flight == 0);
+    FH_ASSERT(!router->closing && router->in_flight == 0 && router->held == 0);
     router->closing = true;
     router->closed_cb = closed_cb;
     router->closed_arg = arg;
+    fh_catalog_unwatch(&router->watcher);
+    fh_hold_close_all(router); /* a mover that ended without opening */
     fh_wheel_close(&router->wheel, wheel_closed_cb, router);
+    fh_wheel_close(&router->hold_wheel, wheel_closed_cb, router);
+    uv_close((uv_handle_t *)&router->drain, drain_closed_cb);
 }
 
 enum fh_code fh_router_add_store(struct fh_router *router, struct fh_store *store)
@@ -120,4 +149,5 @@ void fh_router_stats(const struct fh_router *router, struct fh_router_stats *out
     *out = router->stats;
     out->placements = router->placements.map.count;
     out->in_flight = router->in_flight;
+    out->held_now = router->held;
 }

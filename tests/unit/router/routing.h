@@ -129,6 +129,14 @@ static inline enum fh_code submit(struct fixture *f, size_t which, const struct 
     return submit_until(f, which, tenant, f->clock.monotonic_us + 10000000);
 }
 
+/* What was released goes on, as far as it may. */
+static inline void turn(struct fixture *f)
+{
+    for (int i = 0; i < 4; i++) {
+        uv_run(&f->loop, UV_RUN_NOWAIT);
+    }
+}
+
 /* Moves the clock and turns the loop until the request has ended. */
 static inline void pass_until_done(struct fixture *f, size_t which, int64_t by_us)
 {
