@@ -12,7 +12,8 @@ import common
 
 # Header of a library -> where it may appear: folders (with a slash) or beginnings of file names.
 LIBRARIES = (
-    (r"libpq-fe\.h|libpq/|postgresql/", ("stores/pg/", "tests/lib/", "tests/bench/")),
+    (r"libpq-fe\.h|libpq/|postgresql/",
+     ("stores/pg/", "router/catalog_pg/", "tests/lib/", "tests/bench/")),
     (r"sqlite3(ext)?\.h", ("stores/sqlite/", "router/catalog_sqlite", "tests/")),
     (r"hiredis/", ("router/shared_redis", "server/limits/redis", "tests/lib/")),
     (r"grpc(\+\+|pp)?/", ("server/rpc/", "clients/c/", "tests/bench/")),

@@ -1,0 +1,160 @@
+/* Happy path: a table of texts. The embedded catalog keeps the same tables and columns, so that one
+ * can be copied into the other.
+ *
+ * Locks are taken in one order: the tenant's placement, its move, the catalog's counter of events.
+ * The counter is the last step of a change, sent together with its COMMIT, and nobody holds it
+ * while a client thinks: so events are numbered without a gap, and in the order in which they can
+ * be read.
+ *
+ * Texts compare by their bytes ("C"), as in the embedded catalog. Deleted tenants stay, which is
+ * what makes a slug unusable for ever.
+ */
+#include "router/catalog_pg/sql.h"
+
+#include <stddef.h>
+
+#include "base/assert.h"
+
+#define TEXT " text COLLATE \"C\" NOT NULL"
+
+const char fh_catalog_pg_sql_look[] =
+    "SELECT n.oid IS NOT NULL,c.oid IS NOT NULL FROM (SELECT 1) one "
+    "LEFT JOIN pg_namespace n ON n.nspname='freehold_catalog' "
+    "LEFT JOIN pg_class c ON c.relnamespace=n.oid AND c.relname='catalog'";
+
+const char fh_catalog_pg_sql_format[] = "SELECT format FROM catalog";
+
+const char *const fh_catalog_pg_sql_create[] = {
+    "CREATE SCHEMA freehold_catalog",
+    "CREATE TABLE catalog("
+    " one boolean PRIMARY KEY DEFAULT true CHECK(one),"
+    " format bigint NOT NULL,"
+    " last_event bigint NOT NULL)",
+    "INSERT INTO catalog(format,last_event) VALUES(2,0)", /* FH_CATALOG_PG_FORMAT */
+    "CREATE TABLE stores("
+    " name" TEXT " PRIMARY KEY,"
+    " engine" TEXT ","
+    " location" TEXT ","
+    " owner_location" TEXT ","
+    " region" TEXT ","
+    " may_lose_writes boolean NOT NULL,"
+    " created_at bigint NOT NULL)",
+    "CREATE TABLE tenants("
+    " uuid uuid PRIMARY KEY,"
+    " slug" TEXT " UNIQUE,"
+    " display_name" TEXT ","
+    " plan" TEXT ","
+    " state bigint NOT NULL CHECK(state BETWEEN 1 AND 5),"
+    " request_id text COLLATE \"C\" UNIQUE,"
+    " created_at bigint NOT NULL,"
+    " updated_at bigint NOT NULL)",
+    /* The sweeper's: small however many tenants there are. */
+    "CREATE INDEX tenants_unfinished ON tenants(uuid) WHERE state IN (1,4)",
+    "CREATE TABLE placements("
+    " tenant uuid PRIMARY KEY REFERENCES tenants(uuid),"
+    " store" TEXT " REFERENCES stores(name),"
+    " tier bigint NOT NULL CHECK(tier BETWEEN 1 AND 3),"
+    " home" TEXT ","
+    " epoch bigint NOT NULL CHECK(epoch>0),"
+    " generation bigint NOT NULL CHECK(generation>0))",
+    "CREATE INDEX placements_store ON placements(store)",
+    "CREATE TABLE labels("
+    " tenant uuid NOT NULL REFERENCES tenants(uuid),"
+    " key" TEXT ","
+    " value" TEXT ","
+    " PRIMARY KEY(tenant,key))",
+    "CREATE TABLE migrations("
+    " version bigint PRIMARY KEY CHECK(version>0),"
+    " name" TEXT " UNIQUE,"
+    " sql" TEXT ","
+    " checksum bytea NOT NULL CHECK(length(checksum)=32),"
+    " applied_at bigint NOT NULL)",
+    "CREATE TABLE page_keys("
+    " id bigint PRIMARY KEY CHECK(id>0),"
+    " key bytea NOT NULL CHECK(length(key)=32),"
+    " created_at bigint NOT NULL)",
+    "CREATE TABLE operator_events("
+    " id bigint PRIMARY KEY,"
+    " at bigint NOT NULL,"
+    " actor" TEXT ","
+    " address" TEXT ","
+    " action" TEXT ","
+    " resource" TEXT ","
+    " reason" TEXT ","
+    " detail" TEXT ")",
+    "CREATE INDEX operator_events_resource ON operator_events(resource,id)",
+    NULL,
+};
+
+#define TENANT_COLUMNS                                                                             \
+    "SELECT t.uuid,t.slug,t.display_name,t.plan,t.state,t.created_at,t.updated_at,"                \
+    "p.store,p.tier,p.home,p.epoch,p.generation,"                                                  \
+    "(SELECT array_agg(ARRAY[l.key,l.value] ORDER BY l.key) FROM labels l WHERE l.tenant=t.uuid) " \
+    "FROM tenants t JOIN placements p ON p.tenant=t.uuid "
+
+#define EVENT_COLUMNS \
+    "SELECT id,at,actor,address,action,resource,reason,detail FROM operator_events "
+
+static const char *const texts[FH_CATALOG_PG_SQL_COUNT] = {
+    [FH_CATALOG_PG_SQL_BEGIN] = "BEGIN",
+    [FH_CATALOG_PG_SQL_SETUP_WAIT] = "SET LOCAL lock_timeout=0", /* others may be at it */
+    /* Any number; the same in every version. */
+    [FH_CATALOG_PG_SQL_SETUP_LOCK] = "SELECT pg_advisory_xact_lock(5064654409461151572)",
+    [FH_CATALOG_PG_SQL_COMMIT] = "COMMIT",
+    [FH_CATALOG_PG_SQL_ROLLBACK] = "ROLLBACK",
+    [FH_CATALOG_PG_SQL_LISTEN] = "LISTEN " FH_CATALOG_PG_CHANNEL,
+    [FH_CATALOG_PG_SQL_NOTIFY] = "SELECT pg_notify('" FH_CATALOG_PG_CHANNEL "',$1)",
+    [FH_CATALOG_PG_SQL_EVENT_INSERT] =
+        "WITH next AS (UPDATE catalog SET last_event=last_event+1 RETURNING last_event) "
+        "INSERT INTO operator_events(id,at,actor,address,action,resource,reason,detail) "
+        "SELECT last_event,$1::bigint,$2::text,$3::text,$4::text,$5::text,$6::text,$7::text "
+        "FROM next",
+    [FH_CATALOG_PG_SQL_EVENTS] = EVENT_COLUMNS "WHERE id>$1 ORDER BY id LIMIT $2",
+    [FH_CATALOG_PG_SQL_EVENTS_OF] =
+        EVENT_COLUMNS "WHERE id>$1 AND resource=$3 ORDER BY id LIMIT $2",
+    [FH_CATALOG_PG_SQL_TENANT_INSERT] =
+        "INSERT INTO tenants(uuid,slug,display_name,plan,state,request_id,created_at,updated_at) "
+        "VALUES($1,$2,$3,$4,1,$5,$6,$6) ON CONFLICT DO NOTHING RETURNING state",
+    [FH_CATALOG_PG_SQL_PLACEMENT_INSERT] =
+        "INSERT INTO placements(tenant,store,tier,home,epoch,generation) VALUES($1,$2,$3,$4,$5,$6)",
+    [FH_CATALOG_PG_SQL_LABEL_INSERT] = "INSERT INTO labels(tenant,key,value) VALUES($1,$2,$3)",
+    [FH_CATALOG_PG_SQL_PLACEMENT_LOCK] =
+        "SELECT generation FROM placements WHERE tenant=$1 FOR UPDATE",
+    [FH_CATALOG_PG_SQL_TENANT_BY_UUID] = TENANT_COLUMNS "WHERE t.uuid=$1",
+    [FH_CATALOG_PG_SQL_TENANT_BY_SLUG] = TENANT_COLUMNS "WHERE t.slug=$1",
+    [FH_CATALOG_PG_SQL_TENANT_BY_REQUEST_ID] = TENANT_COLUMNS "WHERE t.request_id=$1",
+    [FH_CATALOG_PG_SQL_TENANTS] =
+        TENANT_COLUMNS "WHERE t.uuid>$1 AND (($2::bigint>>t.state::integer)&1)=1 "
+                       "AND ($3::bigint=0 OR t.updated_at<$3) ORDER BY t.uuid LIMIT $4",
+    [FH_CATALOG_PG_SQL_TENANTS_UNFINISHED] =
+        TENANT_COLUMNS "WHERE t.state IN (1,4) AND t.uuid>$1 "
+                       "AND (($2::bigint>>t.state::integer)&1)=1 "
+                       "AND ($3::bigint=0 OR t.updated_at<$3) ORDER BY t.uuid LIMIT $4",
+    [FH_CATALOG_PG_SQL_TENANT_ADVANCE] = "UPDATE tenants SET state=$2,updated_at=$3 WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_PLACEMENT_SET] =
+        "UPDATE placements SET store=$2,tier=$3,home=$4,epoch=$5,generation=$6 WHERE tenant=$1",
+    [FH_CATALOG_PG_SQL_STORE_INSERT] =
+        "INSERT INTO stores(name,engine,location,owner_location,region,may_lose_writes,created_at) "
+        "VALUES($1,$2,$3,$4,$5,$6,$7) ON CONFLICT DO NOTHING RETURNING created_at",
+    [FH_CATALOG_PG_SQL_STORE_EXISTS] = "SELECT created_at FROM stores WHERE name=$1",
+    [FH_CATALOG_PG_SQL_STORES] =
+        "SELECT name,engine,location,owner_location,region,may_lose_writes,created_at "
+        "FROM stores ORDER BY name LIMIT 1001",
+    [FH_CATALOG_PG_SQL_MIGRATION_NEWEST] =
+        "SELECT count(*),coalesce(max(version),0) FROM migrations",
+    [FH_CATALOG_PG_SQL_MIGRATION_INSERT] =
+        "INSERT INTO migrations(version,name,sql,checksum,applied_at) VALUES($1,$2,$3,$4,$5) "
+        "ON CONFLICT DO NOTHING RETURNING version",
+    [FH_CATALOG_PG_SQL_MIGRATIONS] =
+        "SELECT version,name,sql,checksum,applied_at FROM migrations ORDER BY version",
+    [FH_CATALOG_PG_SQL_PAGE_KEY_INSERT] = "INSERT INTO page_keys(id,key,created_at) "
+                                          "VALUES($1,$2,$3) ON CONFLICT DO NOTHING RETURNING id",
+    [FH_CATALOG_PG_SQL_PAGE_KEYS] =
+        "SELECT id,key,created_at FROM page_keys ORDER BY id DESC LIMIT 64",
+};
+
+const char *fh_catalog_pg_sql(enum fh_catalog_pg_statement which)
+{
+    FH_ASSERT(which < FH_CATALOG_PG_SQL_COUNT);
+    return texts[which];
+}
