@@ -221,6 +221,15 @@ static void test_copied_records_are_no_changes(void **state)
     assert_code(fixture_run(f, &changes), FH_OK);
     assert_int_equal(changes.as.changes.journal_count, 2);
     assert_true(changes.as.changes.journal[0].seq == (uint64_t)INT64_MAX - 1);
+    /* And a record of greater seq that the cursor has is not among what comes after it. */
+    (void)moves_open(f, &f->a, &cursor);
+    record.seq = 5;
+    assert_code(apply_record(f, &record), FH_OK);
+    changes.as.changes.snapshot = moves_open(f, &f->a, NULL);
+    changes.as.changes.since = cursor;
+    assert_code(fixture_run(f, &changes), FH_OK);
+    assert_int_equal(changes.as.changes.journal_count, 1);
+    assert_int_equal(changes.as.changes.journal[0].seq, 5);
 }
 
 /* A home as a target has it: incoming at the next epoch, filled, opened; what was committed under
