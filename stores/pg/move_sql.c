@@ -128,32 +128,32 @@ static void scan(const struct fh_pg_statement_key *key, struct fh_buf *out)
     "octet_length(x.actor) + octet_length(x.address))"
 
 /* Records of the inner query, in the form fh_pg_journal_read() takes. */
-static void records_open(struct fh_buf *out)
+static void records_open(struct fh_buf *out, struct fh_str order)
 {
     fh_buf_add_text(out, "select s.fh_sum::int8, s.tenant_id, s.epoch, s.seq, s.request_id, "
                          "s.request_hash, s.schema_version, s.actor, s.address, s.at, s.changes, "
                          "s.images from (");
-    running_sums(out, FH_STR(RECORD_BYTES), FH_STR("x.epoch, x.seq"));
+    running_sums(out, FH_STR(RECORD_BYTES), order);
     fh_buf_add_text(out, " from (select * from ");
 }
 
-static void records_close(struct fh_buf *out)
+static void records_close(struct fh_buf *out, const char *inner, const char *outer)
 {
-    fh_buf_add_text(out, " order by x.epoch, x.seq limit $2::int8) x) s where s.fh_guard <= "
-                         "$3::int8 order by s.epoch, s.seq");
+    fh_buf_printf(out, " order by %s limit $2::int8) x) s where s.fh_guard <= $3::int8 order by %s",
+                  inner, outer);
 }
 
 /* $1 tenant, $2 limit, $3 bytes at most, $4 epoch, $5 seq to start after, $6 epoch, $7 seq of the
  * last one -> running sum of bytes, record */
 static void journal(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
-    records_open(out);
+    records_open(out, FH_STR("x.epoch, x.seq"));
     fh_pg_sql_table(out, key->home, "fh_commit");
     fh_buf_add_text(out, " x where ");
     fh_pg_sql_predicate(out, key, "x.");
     fh_buf_add_text(out, "(x.epoch, x.seq) > ($4::int8, $5::int8) and (x.epoch, x.seq) <= "
                          "($6::int8, $7::int8)");
-    records_close(out);
+    records_close(out, "x.epoch, x.seq", "s.epoch, s.seq");
 }
 
 /* The records of an epoch that were not committed in a snapshot, by seq. A transaction that the
@@ -166,7 +166,7 @@ static void journal(const struct fh_pg_statement_key *key, struct fh_buf *out)
  * running sum of bytes, record */
 static void changes(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
-    records_open(out);
+    records_open(out, FH_STR("x.seq"));
     fh_pg_sql_table(out, key->home, "fh_commit");
     fh_buf_add_text(out, " x where ");
     fh_pg_sql_predicate(out, key, "x.");
@@ -178,7 +178,7 @@ static void changes(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, "y.epoch = $4::int8 and y.txid >= (select "
                          "pg_snapshot_xmin($6::text::pg_snapshot))) end) and not "
                          "pg_visible_in_snapshot(x.txid, (select $6::text::pg_snapshot))");
-    records_close(out);
+    records_close(out, "x.seq", "s.seq");
 }
 
 /* $1 tenant, $2 epoch, $3 cursor as text -> count, sum of seq modulo 2^64 as two halves */

@@ -489,6 +489,18 @@ struct fh_pgtest_session *fh_pgtest_session_open(struct fh_pgtest *pg, enum fh_p
     return session;
 }
 
+bool fh_pgtest_session_exec(struct fh_pgtest_session *session, const char *sql)
+{
+    PGresult *result = PQexec(session->conn, sql);
+    ExecStatusType status = PQresultStatus(result);
+    bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    if (!ok) {
+        (void)fprintf(stderr, "%s", PQerrorMessage(session->conn));
+    }
+    PQclear(result);
+    return ok;
+}
+
 void fh_pgtest_session_close(struct fh_pgtest_session *session)
 {
     if (session != NULL) {

@@ -67,6 +67,8 @@ FH_MUST_CHECK bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role rol
 struct fh_pgtest_session;
 struct fh_pgtest_session *fh_pgtest_session_open(struct fh_pgtest *pg, enum fh_pgtest_role role,
                                                  const char *sql);
+/* More on the same connection: ends its transaction, for instance. */
+FH_MUST_CHECK bool fh_pgtest_session_exec(struct fh_pgtest_session *session, const char *sql);
 void fh_pgtest_session_close(struct fh_pgtest_session *session); /* NULL is fine */
 
 #endif
