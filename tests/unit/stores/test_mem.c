@@ -202,6 +202,141 @@ static void test_every_allocation_of_every_request(void **state)
     assert_int_equal(fh_alloc_live(), live);
 }
 
+/* The mover's, after the first three of the life above; CLOSE comes last. */
+static const enum fh_op moves[] = {
+    FH_OP_SNAPSHOT_OPEN, FH_OP_SCAN,       FH_OP_SCAN_JOURNAL, FH_OP_CHANGES, FH_OP_TALLY,
+    FH_OP_APPLY,         FH_OP_MOVE_STATE, FH_OP_REFERENCES,   FH_OP_SIZE,    FH_OP_SNAPSHOT_CLOSE};
+#define MOVES (sizeof(moves) / sizeof(moves[0]))
+
+/* Takes one row away and puts two others, with two records of which one is there already. */
+static void fill_apply(struct fixture *f, struct fh_request *request)
+{
+    static struct fh_value values[2][7];
+    static struct fh_row rows[2];
+    static struct fh_row *pointers[2];
+    static struct fh_journal_row records[2];
+    keys[0] = key_code("r", 1);
+    for (int i = 0; i < 2; i++) {
+        for (uint16_t c = 0; c < 7; c++) {
+            values[i][c] =
+                (struct fh_value){.type = model_authors.columns[c].type, .is_null = true};
+        }
+        values[i][AUTHOR_ID] = int_value(FH_TYPE_INT64, 10 + i);
+        values[i][AUTHOR_NAME] = text_value("brought");
+        rows[i] = (struct fh_row){
+            .table = &model_authors, .tenant = f->tenant, .values = values[i], .version = 1};
+        pointers[i] = &rows[i];
+        records[i] = (struct fh_journal_row){.tenant = f->tenant,
+                                             .epoch = (uint64_t)i,
+                                             .seq = 1,
+                                             .request_id = FH_STR("brought"),
+                                             .schema_version = 1,
+                                             .changes = FH_STR("[[\"p\",\"authors\",\"9\"]]")};
+    }
+    request->as.apply = (struct fh_op_apply){.deletes = keys,
+                                             .delete_count = 1,
+                                             .rows = pointers,
+                                             .row_count = 2,
+                                             .journal = records,
+                                             .journal_count = 2,
+                                             .state = FH_STR("state")};
+}
+
+static struct fh_request move_step(struct fixture *f, enum fh_op op, struct fh_snapshot *view,
+                                   struct fh_arena *arena)
+{
+    const struct fh_fence_guard guard = {1, FH_FENCE_BIT(FH_FENCE_OPEN)};
+    struct fh_request request = {.op = op, .arena = arena};
+    switch (op) {
+    case FH_OP_SNAPSHOT_OPEN:
+    case FH_OP_SNAPSHOT_CLOSE:
+        request.as.snapshot = (struct fh_op_snapshot){.guard = guard, .snapshot = view};
+        break;
+    case FH_OP_SCAN:
+        request.as.scan = (struct fh_op_scan){
+            .guard = guard, .table = &model_authors, .limit = 10, .bytes_max = 100000};
+        break;
+    case FH_OP_SCAN_JOURNAL:
+        request.as.scan_journal =
+            (struct fh_op_scan_journal){.guard = guard, .limit = 10, .bytes_max = 100000};
+        break;
+    case FH_OP_CHANGES:
+        request.as.changes = (struct fh_op_changes){.guard = guard,
+                                                    .snapshot = view,
+                                                    .since = FH_STR("0"),
+                                                    .limit = 10,
+                                                    .bytes_max = 100000};
+        break;
+    case FH_OP_TALLY:
+        request.as.tally = (struct fh_op_tally){.guard = guard, .since = FH_STR("0")};
+        break;
+    case FH_OP_APPLY:
+        fill_apply(f, &request);
+        request.as.apply.guard = guard;
+        break;
+    case FH_OP_MOVE_STATE:
+        request.as.move_state.guard = guard;
+        break;
+    case FH_OP_REFERENCES:
+        request.as.references.guard = guard;
+        break;
+    default:
+        request.as.size.guard = guard;
+        break;
+    }
+    return request;
+}
+
+static void test_every_allocation_of_the_mover(void **state)
+{
+    struct fixture *f = *state;
+    long live = fh_alloc_live();
+    long failures[MOVES] = {0};
+    struct fh_snapshot *view = NULL;
+    open_store(f);
+    for (size_t i = 0; i < 3; i++) {
+        struct fh_arena arena;
+        fh_arena_init(&arena, (size_t)1 << 20);
+        struct fh_request request = step(f, i, &arena);
+        assert_int_equal(run(f, &request), FH_OK);
+        fh_arena_close(&arena);
+    }
+    for (size_t i = 0; i < MOVES; i++) {
+        bool applies = moves[i] == FH_OP_APPLY;
+        enum fh_code code = FH_NOMEM;
+        for (long n = 0; code != FH_OK; n++) {
+            struct fh_arena arena;
+            size_t rows = 0;
+            size_t records = 0;
+            fh_arena_init(&arena, (size_t)1 << 20);
+            struct fh_request request = move_step(f, moves[i], view, &arena);
+            fh_alloc_fault_on(n, 1);
+            code = run(f, &request);
+            int delivered = fh_alloc_fault_off();
+            if (code != (delivered ? FH_NOMEM : FH_OK)) {
+                fail_msg("step %zu, allocation %ld: %s", i, n, fh_code_name(code));
+            }
+            failures[i] += delivered;
+            if (moves[i] == FH_OP_SNAPSHOT_OPEN) {
+                view = request.as.snapshot.snapshot;
+            }
+            fh_arena_close(&arena);
+            count(f, &rows, &records);
+            bool applied = i > 5 || (applies && code == FH_OK);
+            assert_int_equal(rows, applied ? 4 : 3); /* all or nothing */
+            assert_int_equal(records, applied ? 2 : 1);
+        }
+    }
+    /* TALLY, REFERENCES, SIZE and CLOSE need none. */
+    static const size_t allocating[] = {0, 1, 2, 3, 5, 6};
+    for (size_t i = 0; i < sizeof(allocating) / sizeof(allocating[0]); i++) {
+        assert_true(failures[allocating[i]] > 0);
+    }
+    assert_true(failures[5] > 5);
+    close_store(f);
+    assert_int_equal(fh_alloc_live(), live);
+}
+
 static void test_open_out_of_memory(void **state)
 {
     struct fixture *f = *state;
@@ -250,6 +385,7 @@ static void test_small_arena(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_every_allocation_of_every_request),
+                                       TEST(test_every_allocation_of_the_mover),
                                        TEST(test_open_out_of_memory), TEST(test_small_arena)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
