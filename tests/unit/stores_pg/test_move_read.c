@@ -250,6 +250,7 @@ static void test_other_tenants_are_not_seen(void **state)
     assert_int_equal(call.request.as.move_state.state.len, 0);
     /* Their view is not ours. */
     ask_scan(&call, &view, &model_authors);
+    call.request.deadline_us = fh_clock_monotonic_us(fh_clock_system()) + RUN_MS * 1000;
     assert_int_equal(call_try(&call), FH_INVALID);
     struct fh_key key = key_author(1);
     call.request.op = FH_OP_APPLY;
