@@ -1,7 +1,10 @@
 /* A paced load: `rate` calls a second of one tenant, whether or not earlier ones were answered,
  * until standard input ends.
  *
- *   bench_pace ADDRESS TOKEN_FILE WRITES_PER_SECOND READS_PER_SECOND OUT SEED
+ *   bench_pace ADDRESS TOKEN_FILE WRITES_PER_SECOND READS_PER_SECOND TABLE FIELD KEYS_FILE OUT
+ *
+ * Reads get a record of TABLE, writes update its text FIELD; the keys are the lines of KEYS_FILE,
+ * taken in turn.
  *
  * Every call has its instant in a schedule, and its latency counts from there: a pause of the
  * server shows in full in all calls that should have been made meanwhile (no coordinated omission).
@@ -24,10 +27,11 @@
 #include "freehold/v1/data.pb-c.h"
 
 #define THREADS 16
-#define KEYS 1000
+#define KEYS_MAX 100000
+#define KEY_LEN 64
 #define CALLS_MAX (1L << 22)
 #define TOKEN_MAX 4096
-#define NAME_LEN 96
+#define NAME_LEN 192
 
 struct sample {
     int64_t at_us;
@@ -39,7 +43,10 @@ struct sample {
 struct pace {
     const char *address;
     char token[TOKEN_MAX];
-    const char *seed;
+    const char *table;
+    const char *field;
+    char (*keys)[KEY_LEN];
+    long key_count;
     double writes_per_second;
     double calls_per_second;
     int64_t start_us;
@@ -75,7 +82,7 @@ static bool get(struct fh_client *client, const char *name)
     return ok;
 }
 
-static bool update(struct fh_client *client, const char *name)
+static bool update(struct fh_client *client, const char *field, const char *name)
 {
     Freehold__V1__Value value = FREEHOLD__V1__VALUE__INIT;
     Freehold__V1__Record__FieldsEntry entry = FREEHOLD__V1__RECORD__FIELDS_ENTRY__INIT;
@@ -84,11 +91,10 @@ static bool update(struct fh_client *client, const char *name)
     Freehold__V1__UpdateRecordRequest request = FREEHOLD__V1__UPDATE_RECORD_REQUEST__INIT;
     ProtobufCMessage *out = NULL;
     struct fh_client_status status;
-    char key[] = "payload";
     char payload[] = "fedcba9876543210fedcba9876543210fedcba9876543210fedcba9876543210";
     value.kind_case = FREEHOLD__V1__VALUE__KIND_STRING_VALUE;
     value.string_value = payload;
-    entry.key = key;
+    entry.key = (char *)(uintptr_t)field;
     entry.value = &value;
     record.name = (char *)(uintptr_t)name;
     record.n_fields = 1;
@@ -132,9 +138,11 @@ static void *run(void *arg)
         struct sample *sample = &pace->samples[slot];
         sample->at_us = pace->start_us + (int64_t)((double)slot * 1e6 / pace->calls_per_second);
         sample->kind = is_write(pace, slot) ? 'w' : 'r';
-        (void)snprintf(name, sizeof(name), "tables/bench/records/%s-%ld", pace->seed, slot % KEYS);
+        (void)snprintf(name, sizeof(name), "tables/%s/records/%s", pace->table,
+                       pace->keys[slot % pace->key_count]);
         sleep_until(sample->at_us);
-        sample->failed = sample->kind == 'w' ? !update(client, name) : !get(client, name);
+        sample->failed =
+            sample->kind == 'w' ? !update(client, pace->field, name) : !get(client, name);
         sample->latency_us = (int32_t)(now_us() - sample->at_us);
     }
     fh_client_destroy(client);
@@ -174,20 +182,37 @@ static bool read_token(const char *path, char out[TOKEN_MAX])
     return ok;
 }
 
+static bool read_keys(struct pace *pace, const char *path)
+{
+    FILE *file = fopen(path, "re");
+    pace->keys = calloc(KEYS_MAX, sizeof(*pace->keys)); /* NOLINT(fh-alloc): a tool */
+    if (file == NULL || pace->keys == NULL) {
+        return false;
+    }
+    while (pace->key_count < KEYS_MAX &&
+           fgets(pace->keys[pace->key_count], KEY_LEN, file) != NULL) {
+        pace->keys[pace->key_count][strcspn(pace->keys[pace->key_count], "\n")] = '\0';
+        pace->key_count++;
+    }
+    (void)fclose(file);
+    return pace->key_count > 0;
+}
+
 int main(int argc, char **argv)
 {
     static struct pace pace;
     pthread_t threads[THREADS];
     char ignored[256];
-    if (argc != 7 || !read_token(argv[2], pace.token)) {
+    if (argc != 9 || !read_token(argv[2], pace.token) || !read_keys(&pace, argv[7])) {
         (void)fprintf(stderr, "usage: bench_pace ADDRESS TOKEN_FILE WRITES_PER_SECOND "
-                              "READS_PER_SECOND OUT SEED\n");
+                              "READS_PER_SECOND TABLE FIELD KEYS_FILE OUT\n");
         return 2;
     }
     pace.address = argv[1];
     pace.writes_per_second = strtod(argv[3], NULL);
     pace.calls_per_second = pace.writes_per_second + strtod(argv[4], NULL);
-    pace.seed = argv[6];
+    pace.table = argv[5];
+    pace.field = argv[6];
     pace.samples = calloc(CALLS_MAX, sizeof(*pace.samples)); /* NOLINT(fh-alloc): a tool */
     if (pace.samples == NULL || pace.calls_per_second < 1) {
         return 2;
@@ -206,7 +231,8 @@ int main(int argc, char **argv)
     for (int i = 0; i < THREADS; i++) {
         (void)pthread_join(threads[i], NULL);
     }
-    int status = report(&pace, argv[5]);
+    int status = report(&pace, argv[8]);
     free(pace.samples); /* NOLINT(fh-alloc): a tool */
+    free(pace.keys);    /* NOLINT(fh-alloc): a tool */
     return status;
 }
