@@ -143,16 +143,16 @@ static void advances_by_compare_and_set(void **state)
     const struct fh_uuid *uuid = &made.as.tenant.uuid;
     const uint32_t provisioning = BIT(FH_TENANT_PROVISIONING);
     fh_clock_virtual_advance(&s->clock, 5000);
-    s->hint_count = 0;
+    catalog_forget_hints(s);
     assert_code(catalog_advance(s, uuid, provisioning, 1, FH_TENANT_DELETING, true, &tenant),
                 FH_OK);
-    assert_true(catalog_was_told(s, FH_CATALOG_HINT_TENANT, uuid));
+    catalog_assert_told(s, FH_CATALOG_HINT_TENANT, uuid);
     assert_int_equal(tenant.placement.generation, 2);
     assert_int_equal(tenant.state, FH_TENANT_DELETING);
     assert_int_equal(catalog_tenant(s, uuid).placement.generation, 2);
     assert_true(catalog_tenant(s, uuid).updated_at_us > made.as.tenant.updated_at_us);
     /* The one who slept: its generation is gone, and so is the state. */
-    s->hint_count = 0;
+    catalog_forget_hints(s);
     assert_code(catalog_advance(s, uuid, provisioning, 1, FH_TENANT_ACTIVE, false, &tenant),
                 FH_PRECONDITION);
     assert_int_equal(tenant.state, FH_TENANT_DELETING);
@@ -165,7 +165,7 @@ static void advances_by_compare_and_set(void **state)
     struct fh_uuid nobody = catalog_uuid(s);
     assert_code(catalog_advance(s, &nobody, provisioning, 0, FH_TENANT_ACTIVE, false, &tenant),
                 FH_NO_TENANT);
-    assert_int_equal(s->hint_count, 0); /* nothing changed */
+    catalog_assert_silent(s); /* nothing changed */
     assert_code(catalog_advance(s, uuid, deleting, 2, FH_TENANT_DELETED, false, &tenant), FH_OK);
     assert_int_equal(catalog_tenant(s, uuid).state, FH_TENANT_DELETED);
     assert_int_equal(catalog_tenant(s, uuid).placement.generation, 2);

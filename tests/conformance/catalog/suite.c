@@ -53,6 +53,9 @@ void catalog_close(struct catalog_suite *s, struct fh_catalog *catalog)
 static void hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *uuid)
 {
     struct catalog_suite *s = arg;
+    if (s->awaited.hint == hint && fh_uuid_eq(&s->awaited.uuid, uuid)) {
+        s->awaited_came = true;
+    }
     if (s->hint_count == CATALOG_HINTS_MAX) {
         memmove(s->hints, s->hints + 1, sizeof(s->hints) - sizeof(s->hints[0]));
         s->hint_count--;
@@ -60,15 +63,29 @@ static void hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *
     s->hints[s->hint_count++] = (struct catalog_hint){.hint = hint, .uuid = *uuid};
 }
 
-bool catalog_was_told(const struct catalog_suite *s, enum fh_catalog_hint hint,
-                      const struct fh_uuid *uuid)
+void catalog_assert_told(struct catalog_suite *s, enum fh_catalog_hint hint,
+                         const struct fh_uuid *uuid)
 {
     for (size_t i = 0; i < s->hint_count; i++) {
         if (s->hints[i].hint == hint && fh_uuid_eq(&s->hints[i].uuid, uuid)) {
-            return true;
+            return;
         }
     }
-    return false;
+    s->awaited = (struct catalog_hint){.hint = hint, .uuid = *uuid};
+    s->awaited_came = false;
+    catalog_wait(s, &s->awaited_came);
+}
+
+void catalog_assert_silent(const struct catalog_suite *s)
+{
+    if (!s->engine->shared) {
+        assert_int_equal(s->hint_count, 0);
+    }
+}
+
+void catalog_forget_hints(struct catalog_suite *s)
+{
+    s->hint_count = 0;
 }
 
 static void open_watched(struct catalog_suite *s)
@@ -135,7 +152,7 @@ int catalog_setup_world(void **state)
     }
     s->a = active_tenant(s, "acme");
     s->b = active_tenant(s, "bolt");
-    s->hint_count = 0;
+    catalog_forget_hints(s);
     return 0;
 }
 
@@ -245,7 +262,7 @@ enum fh_code catalog_run_on(struct catalog_suite *s, struct fh_catalog *catalog,
 
 enum fh_code catalog_run(struct catalog_suite *s, struct fh_catalog_request *request)
 {
-    return catalog_run_on(s, s->catalog, request);
+    return catalog_run_on(s, s->via != NULL ? s->via : s->catalog, request);
 }
 
 enum fh_code catalog_add_store(struct catalog_suite *s, const char *name)
@@ -321,8 +338,8 @@ struct catalog_events catalog_events_of(struct catalog_suite *s, const char *res
 int catalog_conformance_main(const struct catalog_engine *engine, int argc, char **argv)
 {
     struct catalog_part (*const parts[])(void) = {
-        catalog_part_tenants,
-        catalog_part_records,
+        catalog_part_tenants, catalog_part_records, catalog_part_moves,
+        catalog_part_switch,  catalog_part_events,  catalog_part_walk,
     };
     struct CMUnitTest tests[128];
     size_t count = 0;

@@ -53,9 +53,12 @@ struct catalog_suite {
     struct fh_arena arena; /* of the test and of its requests */
     struct fh_catalog *catalog;
     struct fh_catalog *second; /* NULL, or what a test opened beside; closed at its end */
+    struct fh_catalog *via;    /* what catalog_run() asks; NULL: `catalog` */
     struct fh_catalog_watcher watcher;
     struct catalog_hint hints[CATALOG_HINTS_MAX]; /* told by `catalog`, the last ones */
     size_t hint_count;
+    struct catalog_hint awaited;
+    bool awaited_came;
     struct fh_uuid a; /* tenants of catalog_setup_world(), active, in store "north" */
     struct fh_uuid b;
     bool watchdog_barked;
@@ -82,6 +85,10 @@ int catalog_teardown(void **state);
     }
 struct catalog_part catalog_part_tenants(void);
 struct catalog_part catalog_part_records(void);
+struct catalog_part catalog_part_moves(void);
+struct catalog_part catalog_part_switch(void);
+struct catalog_part catalog_part_events(void);
+struct catalog_part catalog_part_walk(void);
 
 /* Compares codes and says their names. */
 void catalog_assert_code(enum fh_code actual, enum fh_code expected, const char *what,
@@ -120,7 +127,36 @@ struct catalog_events {
 };
 /* The operators' events of a resource ("" for all), at most FH_PAGE_MAX. */
 struct catalog_events catalog_events_of(struct catalog_suite *s, const char *resource);
-bool catalog_was_told(const struct catalog_suite *s, enum fh_catalog_hint hint,
-                      const struct fh_uuid *uuid);
+
+/* Waits until `s->catalog` told this; what was told since the last catalog_forget_hints() counts.
+ */
+void catalog_assert_told(struct catalog_suite *s, enum fh_catalog_hint hint,
+                         const struct fh_uuid *uuid);
+/* Nothing was told. In a shared catalog an earlier hint may come late: there it asserts nothing. */
+void catalog_assert_silent(const struct catalog_suite *s);
+void catalog_forget_hints(struct catalog_suite *s);
+
+/* Moves: each answers the code, and in *out (may be NULL) the move as answered. */
+struct fh_catalog_request catalog_move_creation(struct catalog_suite *s,
+                                                const struct fh_uuid *tenant, const char *target,
+                                                const char *request_id);
+enum fh_code catalog_move_start(struct catalog_suite *s, const struct fh_uuid *tenant,
+                                const char *target, struct fh_move *out);
+enum fh_code catalog_move_claim(struct catalog_suite *s, const struct fh_uuid *move, uint64_t beat,
+                                struct fh_move *out);
+enum fh_code catalog_move_advance(struct catalog_suite *s, const struct fh_uuid *move,
+                                  uint64_t generation, enum fh_move_phase from,
+                                  enum fh_move_phase to, const char *message, struct fh_move *out);
+enum fh_code catalog_move_switch(struct catalog_suite *s, const struct fh_uuid *move,
+                                 uint64_t generation, uint64_t epoch, struct fh_move *out,
+                                 struct fh_placement *placement);
+enum fh_code catalog_move_wish(struct catalog_suite *s, const struct fh_uuid *move,
+                               enum fh_move_wish wish, struct fh_move *out);
+/* The move, which must be there. */
+struct fh_move catalog_move(struct catalog_suite *s, const struct fh_uuid *move);
+/* Starts, claims, and brings it to the phase (READY or before, or SWITCHING). */
+struct fh_move catalog_move_at(struct catalog_suite *s, const struct fh_uuid *tenant,
+                               const char *target, enum fh_move_phase phase);
+void catalog_assert_same_move(const struct fh_move *a, const struct fh_move *b);
 
 #endif
