@@ -28,6 +28,8 @@ class Machine:
     def __init__(self, folder, build, seconds):
         self.folder, self.build, self.seconds = folder, build, seconds
         self.server = self.echo = self.cluster = None
+        self.moves = None  # moves.py's
+        self.on_stop = []
         self.counter = 0
 
     # -- servers ------------------------------------------------------------------------------
@@ -211,5 +213,7 @@ class Machine:
             if process:
                 process.send_signal(signal.SIGTERM)
                 process.wait()
+        for stop in self.on_stop:
+            stop()
         if self.cluster:
             self.cluster.stop()

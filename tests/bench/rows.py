@@ -1,7 +1,15 @@
 """The rows: what is measured, against which floor, and what we aim at."""
+import functools
+import os
 from dataclasses import dataclass
 from typing import Callable
 
+from moves import PAIRS, moves_of, p50_and_p95
+
+# Of each pair and rate, in all rounds together.
+MOVES = int(os.environ.get("FREEHOLD_BENCH_MOVES", "200"))
+RATES = (500, 2000)
+PAUSE_GOALS_S = {"p50": 0.005, "p95": 0.020}
 WRITES = 20000
 IMPORT_ROWS = 50000
 
@@ -13,6 +21,7 @@ class Row:
     goal: float
     better: str
     run: Callable  # (machine) -> (value, floor)
+    once: bool = False  # one round: it is a median itself, or too long for more
 
 
 def cpu_per_call(machine):
@@ -46,6 +55,54 @@ def sqlite_import(machine):
     return machine.import_rate(path, IMPORT_ROWS), floor
 
 
+@functools.cache
+def pauses(machine, pair, rate):
+    """Both percentiles and the reads come from the same moves."""
+    return moves_of(machine).pauses(pair, rate, MOVES)
+
+
+def write_pause(pair, rate, which, machine):
+    writes, _ = pauses(machine, pair, rate)
+    value = p50_and_p95(writes)[0 if which == "p50" else 1]
+    return value * 1e3, PAUSE_GOALS_S[which] * 1e3
+
+
+def read_hold(pair, rate, machine):
+    _, reads = pauses(machine, pair, rate)
+    return max(reads) * 1e3, PAUSE_GOALS_S["p95"] * 1e3
+
+
+def copy_rate(staged, machine):
+    moves = moves_of(machine)
+    floor = moves.relay_rate(staged)
+    return moves.copy_rate("postgres_postgres"), floor
+
+
+def small_tenant(count, limit_s, machine):
+    return moves_of(machine).small("sqlite_postgres", count), limit_s
+
+
+def record_tax(machine):
+    return moves_of(machine).record_tax()
+
+
+# The "floor" of a promise is the promise.
+MOVE_ROWS = [
+    Row(f"move_pause_{which}_{pair}_{rate}", "ms", 1.0, "lower",
+        functools.partial(write_pause, pair, rate, which), once=True)
+    for pair in PAIRS for rate in RATES for which in ("p50", "p95")
+] + [
+    Row(f"move_read_hold_{pair}", "ms", 1.0, "lower", functools.partial(read_hold, pair, RATES[0]),
+        once=True)
+    for pair in PAIRS
+] + [
+    Row("move_copy_rate_relay", "rows/s", 0.35, "higher", functools.partial(copy_rate, False)),
+    Row("move_copy_rate_staged", "rows/s", 0.35, "higher", functools.partial(copy_rate, True)),
+    Row("move_small_tenant", "s", 1.0, "lower", functools.partial(small_tenant, 1, 0.3)),
+    Row("move_20_small_tenants", "s", 1.0, "lower", functools.partial(small_tenant, 20, 5.0), once=True),
+    Row("commit_record_tax", "req/s", 0.75, "higher", record_tax),
+]
+
 ROWS = [
     Row("cpu_per_call", "us", 1.5, "lower", cpu_per_call),
     Row("sqlite_point_read", "req/s", 0.70, "higher", sqlite_read),
@@ -54,3 +111,4 @@ ROWS = [
     Row("sqlite_durable_write", "req/s", 0.50, "higher", sqlite_write),
     Row("sqlite_import", "rows/s", 0.30, "higher", sqlite_import),
 ]
+ROWS += MOVE_ROWS

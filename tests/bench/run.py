@@ -6,6 +6,7 @@ The machine is shared and noisy: a row is the median of N rounds, and in each ro
 right beside the figure. Programs come from $FREEHOLD_BUILD.
 """
 import argparse
+import fnmatch
 import json
 import os
 import pathlib
@@ -22,6 +23,7 @@ from machine import Machine  # noqa: E402
 def measure(row, machine, rounds):
     """The row with the median ratio of all rounds."""
     results = []
+    rounds = 1 if row.once else rounds
     for number in range(rounds):
         value, floor = row.run(machine)
         results.append((value / floor, value, floor))
@@ -34,12 +36,12 @@ def measure(row, machine, rounds):
 
 
 def print_table(results):
-    print(f"\n{'name':28} {'value':>12} {'floor':>12} {'unit':>10} {'ratio':>7} {'goal':>9}  reached")
+    print(f"\n{'name':38} {'value':>12} {'floor':>12} {'unit':>10} {'ratio':>7} {'goal':>9}  reached")
     for row in results:
         sign = "<=" if row["better"] == "lower" else ">="
         reached = row["ratio"] <= row["goal"] if row["better"] == "lower" \
             else row["ratio"] >= row["goal"]
-        print(f"{row['name']:28} {row['value']:12.4g} {row['floor']:12.4g} {row['unit']:>10} "
+        print(f"{row['name']:38} {row['value']:12.4g} {row['floor']:12.4g} {row['unit']:>10} "
               f"{row['ratio']:7.2f} {sign + ' ' + format(row['goal'], '.2f'):>9}  "
               f"{'yes' if reached else 'no'}")
 
@@ -47,14 +49,16 @@ def print_table(results):
 def main():
     parser = argparse.ArgumentParser(prog="./dev bench", description=__doc__,
                                      formatter_class=argparse.RawDescriptionHelpFormatter)
-    parser.add_argument("names", nargs="*", help="rows to measure; all: " +
+    parser.add_argument("names", nargs="*", help="rows to measure (* stands for anything); all: " +
                         ", ".join(row.name for row in ROWS))
     parser.add_argument("--json", metavar="FILE", help="write the rows as a JSON array")
     parser.add_argument("--seconds", type=float, default=3.0, help="of load a measurement (3)")
     parser.add_argument("--rounds", type=int, default=3, help="medians are taken over (3)")
     options = parser.parse_args()
-    rows = [row for row in ROWS if not options.names or row.name in options.names]
-    unknown = set(options.names) - {row.name for row in ROWS}
+    rows = [row for row in ROWS
+            if not options.names or any(fnmatch.fnmatch(row.name, name) for name in options.names)]
+    unknown = {name for name in options.names
+               if not any(fnmatch.fnmatch(row.name, name) for row in ROWS)}
     if unknown:
         parser.error("no row " + ", ".join(sorted(unknown)))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="freehold-bench-"))

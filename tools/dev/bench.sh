@@ -4,7 +4,8 @@
 # usage: ./dev bench [NAME]... [--json FILE]
 #
 # A table of every measurement beside its floor and goal, both of the same run; --json also writes
-# an array of {name, unit, value, floor, ratio, goal, better}.
+# an array of {name, unit, value, floor, ratio, goal, better}. A NAME may hold *: "move_*".
+# FREEHOLD_BENCH_MOVES (200) is how many moves a pause is measured over.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if wants_help "$@"; then
@@ -14,6 +15,7 @@ fi
 [[ -f tests/bench/run.py ]] || die "tests/bench/run.py is missing from this checkout"
 need build test
 need_venv
-build_preset release --target freehold bench_server bench_echo bench_load bench_sqlite_floor
+build_preset release --target freehold bench_server bench_echo bench_load \
+    bench_pace bench_sqlite_floor
 export FREEHOLD_BUILD="$root/build/release"
 exec "$venv/bin/python" tests/bench/run.py "$@"
