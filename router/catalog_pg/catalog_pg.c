@@ -72,6 +72,13 @@ static const struct {
     [FH_CATALOG_MIGRATION_ADD] = {.run = fh_catalog_pg_migration_add},
     [FH_CATALOG_MIGRATION_LIST] = {.run = fh_catalog_pg_migration_list, .reads = true},
     [FH_CATALOG_PAGE_KEYS] = {.run = fh_catalog_pg_page_keys},
+    [FH_CATALOG_MOVE_CREATE] = {.run = fh_catalog_pg_move_create},
+    [FH_CATALOG_MOVE_GET] = {.run = fh_catalog_pg_move_get, .reads = true},
+    [FH_CATALOG_MOVE_LIST] = {.run = fh_catalog_pg_move_list, .reads = true},
+    [FH_CATALOG_MOVE_CLAIM] = {.run = fh_catalog_pg_move_claim, .quick = true},
+    [FH_CATALOG_MOVE_ADVANCE] = {.run = fh_catalog_pg_move_advance, .quick = true},
+    [FH_CATALOG_MOVE_SWITCH] = {.run = fh_catalog_pg_move_switch, .quick = true},
+    [FH_CATALOG_MOVE_WISH] = {.run = fh_catalog_pg_move_wish},
     [FH_CATALOG_EVENTS] = {.run = fh_catalog_pg_events, .reads = true},
 };
 

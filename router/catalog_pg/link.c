@@ -101,8 +101,6 @@ static enum fh_code wait_socket(struct fh_catalog_pg_link *link, short events, i
 static enum fh_code tell(struct fh_error *error, enum fh_code code)
 {
     switch (code) {
-    case FH_OK:
-        return FH_OK;
     case FH_UNAVAILABLE:
         return fh_error_set(error, code, "the catalog's server is lost; retry");
     case FH_SHUTTING_DOWN:
@@ -199,12 +197,11 @@ static enum fh_code connect_finish(struct fh_catalog_pg_link *link, struct fh_er
     return FH_OK;
 }
 
-/* Whether an idle connection was closed by the other side meanwhile. */
+/* Of an idle connection. The server says nothing unasked but that it ends the session, by a message
+ * or by closing; a setting that it reports costs a needless connection. */
 static bool is_dead(struct fh_catalog_pg_link *link)
 {
-    return PQstatus(link->pq) != CONNECTION_OK ||
-           (socket_is(link, POLLIN) &&
-            (PQconsumeInput(link->pq) != 1 || PQstatus(link->pq) != CONNECTION_OK));
+    return PQstatus(link->pq) != CONNECTION_OK || socket_is(link, POLLIN);
 }
 
 enum fh_code fh_catalog_pg_link_ready(struct fh_catalog_pg_link *link, int64_t deadline_us,

@@ -83,6 +83,38 @@ const char *const fh_catalog_pg_sql_create[] = {
     " reason" TEXT ","
     " detail" TEXT ")",
     "CREATE INDEX operator_events_resource ON operator_events(resource,id)",
+    /* Phases are kept by name, so that a list that grows does not give an old row a new meaning.
+     * A move is unfinished while finished_at is 0. */
+    "CREATE TABLE moves("
+    " uuid uuid PRIMARY KEY,"
+    " tenant uuid NOT NULL REFERENCES tenants(uuid),"
+    " source_store" TEXT " REFERENCES stores(name),"
+    " source_tier bigint NOT NULL CHECK(source_tier BETWEEN 1 AND 3),"
+    " source_home" TEXT ","
+    " source_epoch bigint NOT NULL CHECK(source_epoch>0),"
+    " source_generation bigint NOT NULL CHECK(source_generation>0),"
+    " target_store" TEXT " REFERENCES stores(name),"
+    " target_tier bigint NOT NULL CHECK(target_tier BETWEEN 1 AND 3),"
+    " target_home" TEXT ","
+    " phase" TEXT ","
+    " wish bigint NOT NULL CHECK(wish BETWEEN 1 AND 3),"
+    " generation bigint NOT NULL CHECK(generation>=0),"
+    " beat bigint NOT NULL CHECK(beat>=0),"
+    " worker uuid NOT NULL,"
+    " max_pause_us bigint NOT NULL CHECK(max_pause_us>0),"
+    " rows_per_second_max bigint NOT NULL CHECK(rows_per_second_max>=0),"
+    " duty_percent bigint NOT NULL CHECK(duty_percent BETWEEN 1 AND 100),"
+    " progress" TEXT ","
+    " message" TEXT ","
+    " actor" TEXT ","
+    " reason" TEXT ","
+    " request_id text COLLATE \"C\" UNIQUE,"
+    " created_at bigint NOT NULL,"
+    " updated_at bigint NOT NULL,"
+    " finished_at bigint NOT NULL)",
+    "CREATE UNIQUE INDEX moves_one_unfinished ON moves(tenant) WHERE finished_at=0",
+    "CREATE INDEX moves_unfinished ON moves(uuid) WHERE finished_at=0",
+    "CREATE INDEX moves_tenant ON moves(tenant,uuid)",
     NULL,
 };
 
@@ -94,6 +126,12 @@ const char *const fh_catalog_pg_sql_create[] = {
 
 #define EVENT_COLUMNS \
     "SELECT id,at,actor,address,action,resource,reason,detail FROM operator_events "
+
+#define MOVE_COLUMNS                                                                      \
+    "SELECT uuid,tenant,source_store,source_tier,source_home,source_epoch,"               \
+    "source_generation,target_store,target_tier,target_home,phase,wish,generation,beat,"  \
+    "worker,max_pause_us,rows_per_second_max,duty_percent,progress,message,actor,reason," \
+    "created_at,updated_at,finished_at FROM moves "
 
 static const char *const texts[FH_CATALOG_PG_SQL_COUNT] = {
     [FH_CATALOG_PG_SQL_BEGIN] = "BEGIN",
@@ -151,6 +189,30 @@ static const char *const texts[FH_CATALOG_PG_SQL_COUNT] = {
                                           "VALUES($1,$2,$3) ON CONFLICT DO NOTHING RETURNING id",
     [FH_CATALOG_PG_SQL_PAGE_KEYS] =
         "SELECT id,key,created_at FROM page_keys ORDER BY id DESC LIMIT 64",
+    [FH_CATALOG_PG_SQL_MOVE_INSERT] =
+        "INSERT INTO moves(uuid,tenant,source_store,source_tier,source_home,source_epoch,"
+        "source_generation,target_store,target_tier,target_home,phase,wish,generation,beat,worker,"
+        "max_pause_us,rows_per_second_max,duty_percent,progress,message,actor,reason,request_id,"
+        "created_at,updated_at,finished_at) VALUES($1,$2,$3,$4,$5,$6,$7,$8,$9,$10,$11,$12,$13,$14,"
+        "$15,$16,$17,$18,$19,$20,$21,$22,$23,$24,$24,0) ON CONFLICT DO NOTHING RETURNING beat",
+    [FH_CATALOG_PG_SQL_MOVE_UPDATE] =
+        "UPDATE moves SET generation=$2,beat=$3,worker=$4,phase=$5,wish=$6,progress=$7,message=$8,"
+        "updated_at=$9,finished_at=$10 WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_MOVE_PLACEMENT_LOCK] =
+        "SELECT store,tier,home,epoch,generation FROM placements "
+        "WHERE tenant=(SELECT tenant FROM moves WHERE uuid=$1) FOR UPDATE",
+    [FH_CATALOG_PG_SQL_MOVE_LOCK] = MOVE_COLUMNS "WHERE uuid=$1 FOR UPDATE",
+    [FH_CATALOG_PG_SQL_MOVE_BY_UUID] = MOVE_COLUMNS "WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_MOVE_BY_REQUEST_ID] = MOVE_COLUMNS "WHERE request_id=$1",
+    [FH_CATALOG_PG_SQL_MOVE_UNFINISHED_OF_TENANT] =
+        MOVE_COLUMNS "WHERE tenant=$1 AND finished_at=0",
+    [FH_CATALOG_PG_SQL_MOVES] = MOVE_COLUMNS "WHERE uuid<$1 ORDER BY uuid DESC LIMIT $2",
+    [FH_CATALOG_PG_SQL_MOVES_UNFINISHED] =
+        MOVE_COLUMNS "WHERE finished_at=0 AND uuid<$1 ORDER BY uuid DESC LIMIT $2",
+    [FH_CATALOG_PG_SQL_MOVES_OF_TENANT] =
+        MOVE_COLUMNS "WHERE tenant=$3 AND uuid<$1 AND (NOT $4::boolean OR finished_at=0) "
+                     "ORDER BY uuid DESC LIMIT $2",
+    [FH_CATALOG_PG_SQL_TENANT_TOUCH] = "UPDATE tenants SET updated_at=$2 WHERE uuid=$1",
 };
 
 const char *fh_catalog_pg_sql(enum fh_catalog_pg_statement which)

@@ -8,6 +8,7 @@
 #include <stdio.h>
 
 #include "router/catalog_pg/ops.h"
+#include "router/move_rules.h"
 
 #define RESOURCE_SIZE 64
 
@@ -313,6 +314,7 @@ static enum fh_code lock_and_compare(const struct fh_catalog_pg_txn *txn)
     fh_catalog_pg_link_add(txn->link, FH_CATALOG_PG_SQL_BEGIN, NULL);
     fh_catalog_pg_by_uuid_add(txn, FH_CATALOG_PG_SQL_PLACEMENT_LOCK, uuid);
     fh_catalog_pg_by_uuid_add(txn, FH_CATALOG_PG_SQL_TENANT_BY_UUID, uuid);
+    fh_catalog_pg_by_uuid_add(txn, FH_CATALOG_PG_SQL_MOVE_UNFINISHED_OF_TENANT, uuid);
     enum fh_code code = fh_catalog_pg_run(txn);
     if (code == FH_OK && fh_catalog_pg_rows(txn, 2) == 0) {
         return no_tenant(txn);
@@ -320,7 +322,16 @@ static enum fh_code lock_and_compare(const struct fh_catalog_pg_txn *txn)
     if (code == FH_OK) {
         code = read_one(txn, 2, &request->as.advance.tenant);
     }
-    return code == FH_OK ? may_advance(txn) : code;
+    if (code == FH_OK) {
+        code = may_advance(txn);
+    }
+    /* A move under way holds fences in two stores, which a deletion would not know. */
+    enum fh_tenant_state to = request->as.advance.to;
+    if (code == FH_OK && (to == FH_TENANT_DELETING || to == FH_TENANT_DELETED) &&
+        fh_catalog_pg_rows(txn, 3) > 0) {
+        return fh_error_set(&request->error, FH_PRECONDITION, "%s", FH_MOVE_BLOCKS_DELETION);
+    }
+    return code;
 }
 
 enum fh_code fh_catalog_pg_tenant_advance(const struct fh_catalog_pg_txn *txn)
