@@ -23,11 +23,9 @@
  */
 #include "router/saga.h"
 
-#include <stdlib.h>
-#include <unistd.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "base/fault_point.h"
 
 #define ARENA_BYTES_MAX ((size_t)512 * 1024)
 #define UNDO_US (10 * (int64_t)1000000)
@@ -63,19 +61,6 @@ static bool may_move(enum state from, enum state to)
         [END] = 0,
     };
     return (moves[from] >> to & 1u) != 0;
-}
-
-/* Tests kill the process here. */
-static void crash_point(const char *name)
-{
-#ifdef FREEHOLD_FAULTS
-    const char *wanted = getenv("FREEHOLD_CRASH_AT");
-    if (wanted != NULL && strcmp(wanted, name) == 0) {
-        _exit(137);
-    }
-#else
-    (void)name;
-#endif
 }
 
 static enum fh_code copy_texts(struct fh_saga *saga)
@@ -351,7 +336,7 @@ static enum state after_row(struct fh_saga *saga, enum fh_code code)
         return after_replay(saga, stored);
     }
     saga->tenant = *stored;
-    crash_point("create.after_row");
+    fh_fault_point("create.after_row");
     return HOME;
 }
 
@@ -360,7 +345,7 @@ static enum state after_home(struct fh_saga *saga, enum fh_code code)
     if (code != FH_OK) {
         return undo(saga, code);
     }
-    crash_point("create.after_home");
+    fh_fault_point("create.after_home");
     return ACTIVATE;
 }
 
@@ -388,7 +373,7 @@ static enum state after_take(struct fh_saga *saga, enum fh_code code)
     if (code == FH_OK) {
         saga->tenant = *present;
         saga->generation = present->placement.generation;
-        crash_point("delete.after_row");
+        fh_fault_point("delete.after_row");
         return FENCE_READ;
     }
     if (code == FH_PRECONDITION && saga->kind == FH_SAGA_CREATE &&
@@ -458,7 +443,7 @@ static enum state after_erase(struct fh_saga *saga, enum fh_code code)
         }
         return give_up(saga, code);
     }
-    crash_point("delete.after_erase");
+    fh_fault_point("delete.after_erase");
     return nothing_there(saga);
 }
 

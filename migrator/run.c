@@ -1,0 +1,726 @@
+/* Happy path: enter a step, wait until its requests are over, ask it what is next. Before each step
+ * the run looks whether it may go on: whether the move is still its own, what is wished, whether
+ * the pause has lasted long enough.
+ *
+ * Failures: a request that was refused counts as one that failed, so that there is one way for
+ * both. What can never succeed ends the move; what executed nothing is asked again after a growing
+ * pause; all else begins anew with a claim.
+ */
+#include "migrator/run.h"
+
+#include <stdio.h>
+
+#include "base/alloc.h"
+#include "base/assert.h"
+#include "base/fault_point.h"
+#include "migrator/internal.h"
+
+#define SECOND_US ((int64_t)1000000)
+#define BACKOFF_US_MIN (50 * (int64_t)1000)
+#define BACKOFF_US_MAX (10 * SECOND_US)
+#define PATIENCE_US_MIN (10 * SECOND_US)
+#define PATIENCE_US_MAX (600 * SECOND_US)
+#define GATED_US_MIN 1000 /* a request is given at least that, also at the end of the budget */
+
+static const struct {
+    const char *name;
+    const char *before;
+    const char *done;
+    enum fh_code (*enter)(struct fh_run *run);
+    enum fh_step (*after)(struct fh_run *run, enum fh_code code);
+} steps[] = {
+#define STEP_ROW(symbol, text)                           \
+    [FH_STEP_##symbol] = {.name = #text,                 \
+                          .before = "move." #text,       \
+                          .done = "move." #text ".done", \
+                          .enter = fh_run_enter_##text,  \
+                          .after = fh_run_after_##text},
+    FH_RUN_STEPS(STEP_ROW)
+#undef STEP_ROW
+};
+
+const char *fh_run_step_name(enum fh_step step)
+{
+    return step > FH_STEP_DROP && step < FH_STEP_COUNT ? steps[step].name : "none";
+}
+
+int64_t fh_run_now(const struct fh_run *run)
+{
+    return fh_clock_monotonic_us(run->migrator->env->clock);
+}
+
+void fh_run_say(struct fh_run *run, const char *format, ...)
+{
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(run->message, sizeof(run->message), format, args);
+    va_end(args);
+}
+
+bool fh_cursor_set(struct fh_cursor *cursor, struct fh_str text)
+{
+    if (text.len == 0 || text.len > sizeof(cursor->bytes)) {
+        return false;
+    }
+    memcpy(cursor->bytes, text.data, text.len);
+    cursor->len = text.len;
+    return true;
+}
+
+struct fh_str fh_cursor_str(const struct fh_cursor *cursor)
+{
+    return (struct fh_str){.data = cursor->bytes, .len = cursor->len};
+}
+
+bool fh_cursor_equal(const struct fh_cursor *a, const struct fh_cursor *b)
+{
+    return fh_str_eq(fh_cursor_str(a), fh_cursor_str(b));
+}
+
+struct fh_fence_guard fh_run_guard(const struct fh_run *run, uint32_t modes)
+{
+    return (struct fh_fence_guard){.generation = run->generation, .modes = modes};
+}
+
+/* From one step to the next that waits. */
+static void proceed(struct fh_run *run, enum fh_step next);
+
+static void note(struct fh_run *run, enum fh_code code, const struct fh_error *error)
+{
+    if (run->code != FH_OK || code == FH_OK) {
+        return;
+    }
+    run->code = code;
+    run->error = *error;
+    if (run->error.message[0] == '\0') {
+        (void)fh_error_set(&run->error, code, "%s", fh_code_text(code));
+    }
+}
+
+static void finish_step(struct fh_run *run);
+
+static void call_done_cb(struct fh_request *request)
+{
+    struct fh_run_call *call = request->arg;
+    struct fh_run *run = call->run;
+    note(run, request->code, &request->error);
+    if (--run->pending == 0) {
+        finish_step(run);
+    }
+}
+
+static void catalog_done_cb(struct fh_catalog_request *request)
+{
+    struct fh_run *run = request->arg;
+    note(run, request->code, &request->error);
+    if (--run->pending == 0) {
+        finish_step(run);
+    }
+}
+
+static int64_t request_deadline(const struct fh_run *run)
+{
+    int64_t now = fh_run_now(run);
+    int64_t deadline = now + run->patience_us;
+    if (run->gated && run->recovered && !run->committed) {
+        int64_t budget = run->gate_closed_us + run->move.settings.max_pause_us;
+        budget = budget > now + GATED_US_MIN ? budget : now + GATED_US_MIN;
+        deadline = budget < deadline ? budget : deadline;
+    }
+    return deadline;
+}
+
+struct fh_request *fh_run_request(struct fh_run *run, unsigned which, enum fh_side side,
+                                  enum fh_op op, struct fh_arena *arena)
+{
+    struct fh_request *request = &run->calls[which].request;
+    bool source = side == FH_SIDE_SOURCE;
+    if (arena == &run->arena) {
+        fh_arena_reset(arena);
+    }
+    *request = (struct fh_request){
+        .op = op,
+        .scope = {.tenant = run->move.tenant,
+                  .epoch = run->move.source.epoch + (source ? 0 : 1),
+                  .home = source ? run->move.source.home : run->move.target_home,
+                  .schema = run->schema},
+        .deadline_us = request_deadline(run),
+        .arena = arena,
+        .done_cb = call_done_cb,
+        .arg = &run->calls[which],
+    };
+    run->calls[which].run = run;
+    return request;
+}
+
+enum fh_code fh_run_submit(struct fh_run *run, unsigned which, enum fh_side side)
+{
+    const char *name = side == FH_SIDE_SOURCE ? run->move.source.store : run->move.target_store;
+    struct fh_store *store = fh_router_store(run->migrator->router, fh_str_of(name));
+    struct fh_request *request = &run->calls[which].request;
+    enum fh_code code = FH_OK;
+    if (store == NULL) {
+        code = fh_error_set(&request->error, FH_UNAVAILABLE, "store %s is not open here", name);
+    } else {
+        code = fh_store_submit(store, request);
+    }
+    if (code == FH_OK) {
+        run->pending++;
+        return FH_OK;
+    }
+    request->code = code;
+    note(run, code, &request->error);
+    return code;
+}
+
+struct fh_catalog_request *fh_run_catalog_request(struct fh_run *run, enum fh_catalog_op op)
+{
+    struct fh_catalog_request *request = &run->catalog;
+    fh_arena_reset(&run->catalog_arena);
+    *request = (struct fh_catalog_request){
+        .op = op,
+        .deadline_us = request_deadline(run),
+        .arena = &run->catalog_arena,
+        .done_cb = catalog_done_cb,
+        .arg = run,
+        .audit = {.actor = run->migrator->options.actor},
+    };
+    return request;
+}
+
+enum fh_code fh_run_catalog_submit(struct fh_run *run)
+{
+    enum fh_code code = fh_catalog_submit(run->migrator->catalog, &run->catalog);
+    if (code == FH_OK) {
+        run->pending++;
+        return FH_OK;
+    }
+    run->catalog.code = code;
+    note(run, code, &run->catalog.error);
+    return code;
+}
+
+void fh_run_adopt(struct fh_run *run, const struct fh_move *move)
+{
+    struct fh_move_progress progress = run->move.progress;
+    bool first = !run->claimed;
+    run->move = *move;
+    if (!first) {
+        run->move.progress = progress; /* ours is newer */
+    } else {
+        fh_run_say(run, "%.*s", FH_STR_ARG(move->message));
+    }
+    run->move.message = (struct fh_str){.data = NULL};
+    run->move.actor = (struct fh_str){.data = NULL};
+    run->move.reason = (struct fh_str){.data = NULL};
+}
+
+enum fh_step fh_run_wait(struct fh_run *run, int64_t us, enum fh_step then)
+{
+    run->wait_us = us;
+    run->resume = then;
+    return FH_STEP_WAIT;
+}
+
+enum fh_step fh_run_close_view(struct fh_run *run, enum fh_step then)
+{
+    if (run->view == NULL) {
+        return then;
+    }
+    run->then_wait_us = then == FH_STEP_WAIT ? run->wait_us : 0;
+    run->then = then == FH_STEP_WAIT ? run->resume : then;
+    return FH_STEP_VIEW_CLOSE;
+}
+
+enum fh_code fh_run_enter_view_close(struct fh_run *run)
+{
+    if (run->view == NULL) {
+        return FH_OK;
+    }
+    struct fh_request *request =
+        fh_run_request(run, 0, FH_SIDE_SOURCE, FH_OP_SNAPSHOT_CLOSE, &run->arena);
+    request->as.snapshot.guard = fh_run_guard(run, FH_FENCE_BIT(FH_FENCE_OPEN));
+    request->as.snapshot.snapshot = run->view;
+    return fh_run_submit(run, 0, FH_SIDE_SOURCE);
+}
+
+enum fh_step fh_run_after_view_close(struct fh_run *run, enum fh_code code)
+{
+    (void)code;
+    int64_t us = run->then_wait_us;
+    run->then_wait_us = 0;
+    return us > 0 ? fh_run_wait(run, us, run->then) : run->then;
+}
+
+enum fh_step fh_run_advance(struct fh_run *run, enum fh_move_phase want, enum fh_step then)
+{
+    run->want = want;
+    run->advanced = then;
+    return FH_STEP_ADVANCE;
+}
+
+/* The way to `want` leads over phases that may follow each other. */
+static enum fh_move_phase phase_towards(enum fh_move_phase from, enum fh_move_phase want)
+{
+    if (from == want || fh_move_may_follow(from, want)) {
+        return want;
+    }
+    if (want == FH_MOVE_CANCELLED || want == FH_MOVE_FAILED) {
+        return want == FH_MOVE_CANCELLED ? FH_MOVE_CANCELLING : FH_MOVE_FAILING;
+    }
+    if (from == FH_MOVE_SWITCHING) {
+        return FH_MOVE_CATCHING_UP;
+    }
+    FH_ASSERT(from < want && fh_move_may_follow(from, from + 1));
+    return from + 1;
+}
+
+enum fh_code fh_run_enter_advance(struct fh_run *run)
+{
+    struct fh_catalog_request *request = fh_run_catalog_request(run, FH_CATALOG_MOVE_ADVANCE);
+    request->as.move_advance.uuid = run->move.uuid;
+    request->as.move_advance.generation = run->generation;
+    request->as.move_advance.from = run->move.phase;
+    request->as.move_advance.to = phase_towards(run->move.phase, run->want);
+    request->as.move_advance.progress = run->move.progress;
+    request->as.move_advance.message = fh_str_of(run->message);
+    return fh_run_catalog_submit(run);
+}
+
+enum fh_step fh_run_after_advance(struct fh_run *run, enum fh_code code)
+{
+    const struct fh_move *move = &run->catalog.as.move_advance.move;
+    if (code == FH_OK) {
+        run->catalog_us = fh_run_now(run) - run->step_began_us;
+        if (move->phase != run->move.phase) {
+            fh_run_progressed(run);
+            FH_LOG(run->migrator->env->log, INFO, "move.phase", FH_KV_UUID("move", move->uuid),
+                   FH_KV_UUID("tenant", move->tenant),
+                   FH_KV_TEXT("phase", fh_move_phase_name(move->phase)));
+        }
+        fh_run_adopt(run, move);
+        return run->move.phase == run->want ? run->advanced : FH_STEP_ADVANCE;
+    }
+    if (code == FH_NOT_FOUND) {
+        run->lost = true;
+        return FH_STEP_DROP;
+    }
+    if (code != FH_PRECONDITION) {
+        return fh_run_trouble(run, code, FH_STEP_ADVANCE);
+    }
+    if (move->generation != run->generation || fh_move_is_finished(move->phase)) {
+        return FH_STEP_LOOK;
+    }
+    /* An advance of ours whose outcome was unknown has taken place. */
+    fh_run_adopt(run, move);
+    return run->move.phase == run->want ? run->advanced
+                                        : fh_run_wait(run, BACKOFF_US_MIN, FH_STEP_LOOK);
+}
+
+void fh_run_progressed(struct fh_run *run)
+{
+    run->backoff_us = 0;
+    run->patience_us = PATIENCE_US_MIN;
+    if (run->complained) {
+        run->complained = false;
+        fh_run_say(run, "%s", "");
+    }
+}
+
+static enum fh_step later(struct fh_run *run, enum fh_code code, enum fh_step again)
+{
+    run->backoff_us = run->backoff_us == 0 ? BACKOFF_US_MIN : 2 * run->backoff_us;
+    run->backoff_us = run->backoff_us < BACKOFF_US_MAX ? run->backoff_us : BACKOFF_US_MAX;
+    if (code == FH_DEADLINE && run->patience_us < PATIENCE_US_MAX) {
+        run->patience_us *= 2;
+    }
+    if (!run->failing) {
+        run->complained = true;
+        fh_run_say(run, "%s: %s; trying again", fh_run_step_name(run->step),
+                   fh_error_text(&run->error));
+    }
+    FH_LOG(run->migrator->env->log, WARN, "move.trouble", FH_KV_UUID("move", run->move.uuid),
+           FH_KV_TEXT("step", fh_run_step_name(run->step)), FH_KV_TEXT("code", fh_code_name(code)),
+           FH_KV_TEXT("error", fh_error_text(&run->error)));
+    return fh_run_close_view(run, fh_run_wait(run, run->backoff_us, again));
+}
+
+/* Never better, however often it is tried. */
+static bool is_permanent(enum fh_code code)
+{
+    switch (code) {
+    case FH_INVALID:
+    case FH_UNIMPLEMENTED:
+    case FH_CORRUPT:
+    case FH_FOREIGN_ROW:
+    case FH_TOO_LARGE:
+    case FH_EXISTS:
+    case FH_UNIQUE_VIOLATION:
+    case FH_REFERENCE_VIOLATION:
+    case FH_CHECK_VIOLATION:
+    case FH_RANGE:
+        return true;
+    default:
+        return false;
+    }
+}
+
+/* Before the commit point a move may fail; behind it there is only forward. */
+static bool may_fail(const struct fh_run *run)
+{
+    return run->claimed && !run->committed && fh_move_is_before_switch(run->move.phase) &&
+           !run->failing;
+}
+
+enum fh_step fh_run_trouble(struct fh_run *run, enum fh_code code, enum fh_step again)
+{
+    if (is_permanent(code) && may_fail(run)) {
+        return fh_run_fail(run, "%s: %s", fh_run_step_name(run->step), fh_error_text(&run->error));
+    }
+    if (code == FH_MOVED || code == FH_NO_TENANT) {
+        return fh_run_reclaim(run);
+    }
+    return later(run, code, again);
+}
+
+enum fh_step fh_run_doubt(struct fh_run *run, enum fh_code code, enum fh_step again)
+{
+    switch (code) {
+    case FH_OUTCOME_UNKNOWN:
+    case FH_DEADLINE:
+    case FH_INTERNAL:
+    case FH_CANCELLED:
+        return fh_run_reclaim(run);
+    default:
+        return fh_run_trouble(run, code, again);
+    }
+}
+
+enum fh_step fh_run_reclaim(struct fh_run *run)
+{
+    run->recovered = false;
+    return later(run, run->code, FH_STEP_LOOK);
+}
+
+enum fh_step fh_run_fail(struct fh_run *run, const char *format, ...)
+{
+    char text[sizeof(run->message)];
+    va_list args;
+    va_start(args, format);
+    (void)vsnprintf(text, sizeof(text), format, args);
+    va_end(args);
+    fh_run_say(run, "%s", text);
+    run->failing = true;
+    run->complained = false;
+    FH_LOG(run->migrator->env->log, ERROR, "move.failing", FH_KV_UUID("move", run->move.uuid),
+           FH_KV_UUID("tenant", run->move.tenant), FH_KV_TEXT("reason", run->message));
+    if (run->gated) {
+        return fh_run_call_off(run, NULL);
+    }
+    return run->recovered ? fh_run_give_up(run) : fh_run_reclaim(run);
+}
+
+void fh_run_open_gate(struct fh_run *run)
+{
+    if (!run->gated) {
+        return;
+    }
+    run->gated = false;
+    fh_router_gate_open(run->migrator->router, &run->move.tenant,
+                        run->lost ? NULL : &run->placement);
+}
+
+bool fh_run_is_switching(const struct fh_run *run)
+{
+    return run->gated;
+}
+
+static enum fh_step leave(struct fh_run *run, enum fh_step next)
+{
+    if (next == FH_STEP_VIEW_CLOSE) {
+        run->then = FH_STEP_DROP;
+        run->then_wait_us = 0;
+        return next;
+    }
+    return fh_run_close_view(run, FH_STEP_DROP);
+}
+
+/* Whether a switch that may still be called off should be. */
+static const char *over_budget(const struct fh_run *run)
+{
+    struct fh_gate_stats gate;
+    fh_router_gate_stats(run->migrator->router, &run->move.tenant, &gate);
+    if (fh_run_now(run) - run->gate_closed_us > run->move.settings.max_pause_us) {
+        return "the pause would be longer than max_pause";
+    }
+    if (gate.held_max > 0 && gate.held > gate.held_max / 4 * 3) {
+        return "too many requests wait";
+    }
+    return run->move.wish == FH_MOVE_WISH_CANCEL ? "it is cancelled" : NULL;
+}
+
+static enum fh_step pause_here(struct fh_run *run)
+{
+    fh_run_say(run, "paused");
+    run->released = true;
+    return fh_run_close_view(run, fh_run_advance(run, run->move.phase, FH_STEP_DROP));
+}
+
+/* What comes between the run and its next step. */
+static enum fh_step divert(struct fh_run *run, enum fh_step next)
+{
+    bool stopping =
+        run->migrator->closing && (!run->gated || fh_run_now(run) > run->migrator->close_by_us);
+    if (next == FH_STEP_DROP) {
+        return leave(run, next); /* which is where it is anyway, without a view */
+    }
+    if (run->lost || stopping) {
+        return leave(run, next);
+    }
+    if (next == FH_STEP_WAIT || next == FH_STEP_VIEW_CLOSE || !run->recovered || run->committed) {
+        return next;
+    }
+    if (run->gated) {
+        const char *why = over_budget(run);
+        return why != NULL ? fh_run_call_off(run, why) : next;
+    }
+    if (!fh_move_is_before_switch(run->move.phase) || run->failing || run->released) {
+        return next;
+    }
+    if (run->move.wish == FH_MOVE_WISH_CANCEL) {
+        bool under_way = run->want == FH_MOVE_CANCELLING || run->want == FH_MOVE_CANCELLED;
+        return under_way ? next : fh_run_cancel(run);
+    }
+    if (run->move.wish == FH_MOVE_WISH_PAUSE && run->move.phase != FH_MOVE_SWITCHING) {
+        return pause_here(run);
+    }
+    return next;
+}
+
+static void timer_cb(uv_timer_t *timer)
+{
+    struct fh_run *run = timer->data;
+    run->waiting = false;
+    proceed(run, run->resume);
+}
+
+void fh_run_nudge(struct fh_run *run)
+{
+    if (!run->waiting) {
+        return;
+    }
+    run->waiting = false;
+    (void)uv_timer_stop(&run->timer);
+    proceed(run, run->resume);
+}
+
+static void sleep_now(struct fh_run *run)
+{
+    uint64_t ms = (uint64_t)((run->wait_us + 999) / 1000);
+    run->waiting = true;
+    int rc = uv_timer_start(&run->timer, timer_cb, ms, 0);
+    FH_ASSERT(rc == 0); /* it fails for a closing handle only */
+}
+
+static void close_pages(struct fh_run *run)
+{
+    for (size_t i = 0; i < 2; i++) {
+        fh_arena_close(&run->pages[i].arena);
+    }
+#ifdef FREEHOLD_FAULTS
+    fh_arena_close(&run->stale.arena);
+#endif
+}
+
+static void free_run(struct fh_run *run)
+{
+    struct fh_migrator *migrator = run->migrator;
+    close_pages(run);
+    fh_arena_close(&run->arena);
+    fh_arena_close(&run->catalog_arena);
+    fh_arena_close(&run->beat_arena);
+    fh_arena_close(&run->keep);
+    fh_arena_close(&run->verify.keys);
+    fh_arena_close(&run->verify.pages);
+    fh_digest_close(&run->verify.source);
+    fh_digest_close(&run->verify.target);
+    fh_list_remove(&run->node);
+    fh_migrator_run_ended(migrator, run);
+    fh_free(run);
+}
+
+static void handle_closed_cb(uv_handle_t *handle)
+{
+    struct fh_run *run = handle->data;
+    if (--run->handles == 0) {
+        free_run(run);
+    }
+}
+
+void fh_run_bury(struct fh_run *run)
+{
+    if (run->ended && !run->beating) {
+        uv_close((uv_handle_t *)&run->timer, handle_closed_cb);
+        uv_close((uv_handle_t *)&run->beat_timer, handle_closed_cb);
+    }
+}
+
+/* The run is over; its beat may still be under way. */
+static void end(struct fh_run *run)
+{
+    fh_run_open_gate(run);
+    run->ended = true;
+    fh_run_bury(run);
+}
+
+#ifdef FREEHOLD_FAULTS
+/* True: the run does not go on here now. */
+static bool hooked(struct fh_run *run, enum fh_step step, bool done)
+{
+    struct fh_migrator *migrator = run->migrator;
+    fh_fault_point(done ? steps[step].done : steps[step].before);
+    enum fh_hook_answer answer = migrator->hook_cb != NULL
+                                     ? migrator->hook_cb(run, step, done, migrator->hook_arg)
+                                     : FH_HOOK_GO;
+    if (answer == FH_HOOK_HOLD) {
+        run->held = true;
+        run->held_after = done;
+        run->held_next = step;
+    } else if (answer == FH_HOOK_DIE) {
+        run->lost = true;
+    }
+    return answer == FH_HOOK_HOLD;
+}
+#else
+static bool hooked(struct fh_run *run, enum fh_step step, bool done)
+{
+    (void)run;
+    (void)step;
+    (void)done;
+    return false;
+}
+#endif
+
+/* Whether the step waits for its requests; else it is over already. */
+static bool enter(struct fh_run *run, enum fh_step step)
+{
+    run->step = step;
+    run->pending = 0;
+    run->code = FH_OK;
+    run->error = (struct fh_error)FH_ERROR_INIT;
+    run->step_began_us = fh_run_now(run);
+    enum fh_code code = steps[step].enter(run);
+    if (code != FH_OK) {
+        const struct fh_error none = FH_ERROR_INIT;
+        note(run, code, &none);
+    }
+    return run->pending > 0;
+}
+
+static enum fh_step after(struct fh_run *run)
+{
+    if (run->lost) {
+        return FH_STEP_DROP;
+    }
+    return steps[run->step].after(run, run->code);
+}
+
+/* The step's own notes, before a test's hook may hold or end the run. */
+static bool over(struct fh_run *run)
+{
+    run->marks_us[run->step] = fh_run_now(run) - run->step_began_us;
+    const struct fh_request *request = &run->calls[0].request;
+    if (run->code == FH_OK && request->op == FH_OP_SNAPSHOT_OPEN &&
+        (run->step == FH_STEP_START_VIEW || run->step == FH_STEP_ROUND_VIEW ||
+         run->step == FH_STEP_FINAL_VIEW)) {
+        run->view = request->as.snapshot.snapshot; /* ours to close from here on */
+    }
+    if (run->step == FH_STEP_VIEW_CLOSE) {
+        run->view = NULL; /* one that was refused is ended by its store when it is idle for long */
+    }
+    return !hooked(run, run->step, true);
+}
+
+static void proceed(struct fh_run *run, enum fh_step next)
+{
+    for (;;) {
+        next = divert(run, next);
+        if (next == FH_STEP_WAIT) {
+            sleep_now(run);
+            return;
+        }
+        if (next == FH_STEP_DROP) {
+            end(run);
+            return;
+        }
+        if (!run->lost && hooked(run, next, false)) {
+            return;
+        }
+        if (run->lost && next != FH_STEP_VIEW_CLOSE) {
+            continue;
+        }
+        if (enter(run, next) || !over(run)) {
+            return;
+        }
+        next = after(run);
+    }
+}
+
+static void finish_step(struct fh_run *run)
+{
+    if (over(run)) {
+        proceed(run, after(run));
+    }
+}
+
+#ifdef FREEHOLD_FAULTS
+void fh_run_release(struct fh_run *run)
+{
+    FH_ASSERT(run->held);
+    run->held = false;
+    if (run->held_after) {
+        proceed(run, after(run));
+        return;
+    }
+    /* As if nothing had happened: a process that was stopped does not look round first. */
+    enum fh_step step = run->held_next;
+    if (enter(run, step) || !over(run)) {
+        return;
+    }
+    proceed(run, after(run));
+}
+#endif
+
+enum fh_code fh_run_start(struct fh_migrator *migrator, const struct fh_move *move)
+{
+    struct fh_run *run = fh_calloc(1, sizeof(*run));
+    if (run == NULL) {
+        return FH_NOMEM;
+    }
+    run->migrator = migrator;
+    fh_arena_init(&run->arena, RUN_ARENA_BYTES_MAX);
+    fh_arena_init(&run->catalog_arena, RUN_ARENA_BYTES_MAX);
+    fh_arena_init(&run->beat_arena, RUN_ARENA_BYTES_MAX);
+    fh_arena_init(&run->keep, RUN_ARENA_BYTES_MAX);
+    fh_arena_init(&run->verify.keys, RUN_ARENA_BYTES_MAX);
+    fh_arena_init(&run->verify.pages, RUN_ARENA_BYTES_MAX);
+    for (size_t i = 0; i < 2; i++) {
+        fh_arena_init(&run->pages[i].arena, RUN_ARENA_BYTES_MAX);
+    }
+#ifdef FREEHOLD_FAULTS
+    fh_arena_init(&run->stale.arena, RUN_ARENA_BYTES_MAX);
+#endif
+    fh_throttle_init(&run->throttle);
+    run->patience_us = PATIENCE_US_MIN;
+    fh_run_adopt(run, move);
+    fh_list_push_back(&migrator->runs, &run->node);
+    uv_timer_t *timers[] = {&run->timer, &run->beat_timer};
+    for (size_t i = 0; i < 2; i++) {
+        int rc = uv_timer_init(migrator->env->loop, timers[i]);
+        FH_ASSERT(rc == 0); /* it cannot fail */
+        timers[i]->data = run;
+        run->handles++;
+    }
+    proceed(run, FH_STEP_CLAIM);
+    return FH_OK;
+}
