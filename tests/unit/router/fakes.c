@@ -122,3 +122,12 @@ void fake_store_answer(struct fake_store *fake, enum fh_code code)
     }
     fh_request_complete(oldest, code);
 }
+
+size_t fake_store_turn_away(struct fake_store *fake, enum fh_fence_mode mode)
+{
+    for (size_t i = 0; i < fake->pending_count; i++) {
+        fake->pending[i]->epoch_seen = fake->pending[i]->scope.epoch;
+        fake->pending[i]->mode_seen = mode;
+    }
+    return fake_store_flush(fake, FH_MOVED);
+}

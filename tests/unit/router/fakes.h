@@ -37,5 +37,7 @@ void fake_store_init(struct fake_store *fake, const struct fh_env *env, const ch
 size_t fake_store_flush(struct fake_store *fake, enum fh_code code);
 /* Only the oldest. */
 void fake_store_answer(struct fake_store *fake, enum fh_code code);
+/* All that is pending: FH_MOVED, by a fence at the epoch that was routed. */
+size_t fake_store_turn_away(struct fake_store *fake, enum fh_fence_mode mode);
 
 #endif

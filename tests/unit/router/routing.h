@@ -35,9 +35,9 @@ struct fixture {
 };
 
 static const struct fh_schema schema = {0};
-static struct fh_uuid tenant_a = {{0xa}};
-static struct fh_uuid tenant_b = {{0xb}};
-static struct fh_uuid tenant_c = {{0xc}};
+static const struct fh_uuid tenant_a = {{0xa}};
+static const struct fh_uuid tenant_b = {{0xb}};
+static const struct fh_uuid tenant_c = {{0xc}};
 
 static inline void make_router(struct fixture *f, size_t placements_max, uint32_t in_flight_max)
 {
