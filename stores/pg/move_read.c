@@ -26,8 +26,10 @@ static enum fh_code check_fence_at(struct fh_pg_op *op, unsigned index, const PG
 /* Opening: begin, context, fence, cursor. */
 static enum fh_code open_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    (void)fh_pg_op_params(op);
-    enum fh_code code = fh_pg_op_send(op, conn, FH_PG_BEGIN_VIEW, 0, NULL, 0);
+    /* Not prepared: preparing it anew would begin with a deallocation, and behind that a
+     * transaction's isolation cannot be chosen any more. */
+    enum fh_code code =
+        fh_pg_conn_send_text(conn, "begin isolation level repeatable read read only", NULL);
     if (code == FH_OK) {
         code = fh_pg_move_send_context(op, conn, FH_PG_CONTEXT_VIEW);
     }

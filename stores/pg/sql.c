@@ -248,9 +248,6 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
     case FH_PG_CONTEXT_EXCLUSIVE:
         context_exclusive(out);
         return true;
-    case FH_PG_BEGIN_VIEW:
-        fh_buf_add_text(out, "begin isolation level repeatable read read only");
-        return true;
     case FH_PG_CONTEXT_MOVE:
     case FH_PG_CONTEXT_VIEW:
         context_move(key, out);

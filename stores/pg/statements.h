@@ -29,7 +29,6 @@ enum fh_pg_statement_kind {
     FH_PG_CONTEXT_READ,
     FH_PG_CONTEXT_WRITE,
     FH_PG_CONTEXT_GATE, /* the fast path's: outcome of the locks kept in settings */
-    FH_PG_BEGIN_VIEW,
     FH_PG_CONTEXT_MOVE,
     FH_PG_CONTEXT_VIEW,
     FH_PG_CURSOR,
