@@ -222,11 +222,13 @@ enum fh_code fh_move_event_detail(const struct fh_move *move, struct fh_arena *a
     }
     size_t size = json_dumpb(detail, NULL, 0, JSON_COMPACT);
     char *text = size > 0 ? fh_arena_alloc(arena, size + 1) : NULL;
-    if (text != NULL) {
-        size = json_dumpb(detail, text, size, JSON_COMPACT);
-        text[size] = '\0';
-    }
+    /* Dumping allocates, too, and says 0 when it cannot. */
+    bool whole = text != NULL && json_dumpb(detail, text, size, JSON_COMPACT) == size;
     json_decref(detail);
+    if (!whole) {
+        return FH_NOMEM;
+    }
+    text[size] = '\0';
     *out = (struct fh_str){.data = text, .len = size};
-    return text != NULL ? FH_OK : FH_NOMEM;
+    return FH_OK;
 }

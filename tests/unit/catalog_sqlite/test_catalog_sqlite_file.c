@@ -55,6 +55,9 @@ static void refuses_files_that_are_not_a_catalog(void **state)
                   "PRAGMA user_version=99");
     assert_int_equal(kit_open(f, &error), FH_PRECONDITION);
     assert_non_null(strstr(error.message, "newer"));
+    exec(f->path, "PRAGMA user_version=1");
+    assert_int_equal(kit_open(f, &error), FH_PRECONDITION);
+    assert_non_null(strstr(error.message, "older"));
     /* Directory in the way. */
     assert_int_equal(unlink(f->path), 0);
     assert_int_equal(mkdir(f->path, 0700), 0);
