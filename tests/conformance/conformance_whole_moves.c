@@ -331,7 +331,6 @@ static void test_called_off(void **state)
 {
     struct suite *s = *state;
     struct tour tour = {.s = s, .app = app_of(s, &s->a, seed_of_run(52))};
-    (void)mover_of(s, &s->a); /* skips */
     app_run(&tour.app, 60);
     suite_open_other(s);
     prepare(&tour, 1, 2);

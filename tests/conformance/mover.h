@@ -20,7 +20,7 @@ struct mover {
     struct fh_fence_guard guard;
 };
 
-/* Epoch 1, generation 1, any mode. Skips the test on an engine that has no mover's operations. */
+/* Epoch 1, generation 1, any mode. */
 struct mover mover_of(struct suite *s, const struct fh_uuid *tenant);
 
 struct view {
