@@ -1,10 +1,11 @@
 /* One job at a time:
  *
- *     load:  LISTING -> models of what the catalog holds ----------------------------+
- *     apply: LISTING -> the same, files compared and parsed -> ADDING (one a file) --+-> STORES ->
- * end |                                     |
- *                          +-- validate_only, or an error: end   +-- an error: on with what was
- * added
+ *     load, refresh: LISTING -> models of what the catalog holds -> STORES -> end
+ *     apply:         LISTING -> the same, files compared and parsed -> ADDING (one a file) ->
+ * STORES
+ *
+ * An error while listing or parsing, validate_only, and a refresh with nothing new end behind
+ * LISTING; an error while adding goes on to STORES with what was added.
  *
  * Happy path: the catalog is the truth and comes first; then every store is brought to the newest
  * version, all at once; then the router serves it. A crash in between is healed by the next load.
@@ -58,7 +59,9 @@ struct store_apply {
 struct job {
     struct fh_schemas *schemas;
     enum job_state state;
-    bool exclusive; /* load and apply */
+    bool exclusive; /* load and apply; refresh once it has found something */
+    bool refresh;
+    size_t known; /* refresh: versions when it began */
     bool validate_only;
     bool tell_store;            /* catch_up: the store's failure is the job's */
     struct fh_migration *files; /* NULL: load */
@@ -343,12 +346,30 @@ static enum fh_code parse_files(struct job *job, struct fh_error *error)
     return FH_OK;
 }
 
+/* What the router serves is what the stores were brought to. */
+static bool is_news(const struct fh_schemas *schemas, const struct fh_catalog_request *request)
+{
+    return request->as.migrations.count != schemas->versions.count ||
+           fh_router_schema(schemas->router) != schemas->versions.current;
+}
+
 static void listed_cb(struct fh_catalog_request *request)
 {
     struct job *job = request->arg;
     struct fh_error error = request->error;
     enum fh_code code = request->code;
     FH_ASSERT(job->state == JOB_LISTING);
+    if (job->refresh && code == FH_OK) {
+        if (job->schemas->busy || job->schemas->versions.count != job->known) {
+            code = fh_error_set(&error, FH_CONFLICT, "%s", fh_code_text(FH_CONFLICT));
+        } else if (!is_news(job->schemas, request)) {
+            end_job(job);
+            return;
+        } else {
+            job->exclusive = true;
+            job->schemas->busy = true;
+        }
+    }
     if (code == FH_OK) {
         code = fh_schema_versions_learn(&job->schemas->versions, request->as.migrations.migrations,
                                         request->as.migrations.count, &error);
@@ -391,7 +412,7 @@ static struct job *make_job(struct fh_schemas *schemas, int64_t deadline_us,
 static enum fh_code begin_listing(struct job *job)
 {
     struct fh_schemas *schemas = job->schemas;
-    job->exclusive = true;
+    job->exclusive = !job->refresh;
     job->catalog = (struct fh_catalog_request){
         .op = FH_CATALOG_MIGRATION_LIST,
         .deadline_us = job->deadline_us,
@@ -405,9 +426,21 @@ static enum fh_code begin_listing(struct job *job)
         fh_free(job);
         return code;
     }
-    schemas->busy = true;
+    schemas->busy = schemas->busy || job->exclusive;
     schemas->jobs++;
     return FH_OK;
+}
+
+enum fh_code fh_schemas_refresh(struct fh_schemas *schemas, int64_t deadline_us,
+                                fh_schemas_done_cb *done_cb, void *arg)
+{
+    struct job *job = make_job(schemas, deadline_us, done_cb, arg);
+    if (job == NULL) {
+        return FH_NOMEM;
+    }
+    job->refresh = true;
+    job->known = schemas->versions.count;
+    return begin_listing(job);
 }
 
 enum fh_code fh_schemas_load(struct fh_schemas *schemas, int64_t deadline_us,

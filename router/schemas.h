@@ -30,6 +30,11 @@ typedef void fh_schemas_done_cb(const struct fh_schemas_result *result, void *ar
  * by fh_schemas_catch_up(). */
 FH_MUST_CHECK enum fh_code fh_schemas_load(struct fh_schemas *schemas, int64_t deadline_us,
                                            fh_schemas_done_cb *done_cb, void *arg);
+/* Loads what the catalog holds beyond what is known here, for another server may have added it, and
+ * brings the stores to that; with nothing new it asks the catalog only. Keeps nobody from
+ * fh_schemas_apply() while it asks; ends as FH_CONFLICT when an apply or a load came in between. */
+FH_MUST_CHECK enum fh_code fh_schemas_refresh(struct fh_schemas *schemas, int64_t deadline_us,
+                                              fh_schemas_done_cb *done_cb, void *arg);
 /* The whole ordered list of files; see SchemaService.ApplySchema. One at a time: FH_CONFLICT while
  * another runs. Files are copied. */
 FH_MUST_CHECK enum fh_code

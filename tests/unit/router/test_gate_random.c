@@ -164,6 +164,7 @@ static void answer_catalog(struct play *play)
     if (catalog->pending_count == 0) {
         return;
     }
+    read_catalog(play);
     struct fh_catalog_request *request = catalog->pending[--catalog->pending_count];
     /* Who is not known cannot be served without the catalog; so it answers the first time. */
     bool known = play->completed > 0;
