@@ -359,6 +359,7 @@ void fh_pg_conn_rollback(struct fh_pg_conn *conn)
 void fh_pg_conn_close(struct fh_pg_conn *conn)
 {
     fh_pg_view_lost(conn);
+    conn->enforces_nothing = false;
     poll_drop(conn);
     PQfinish(conn->pq);
     conn->pq = NULL;

@@ -79,6 +79,7 @@ struct fh_pg_conn {
     struct fh_pg_resolver *resolver;
     uint64_t started_ms;
     bool broken;              /* to be failed by whoever called */
+    bool enforces_nothing;    /* references are off in this session */
     struct fh_snapshot *view; /* its transaction stays open between groups; NULL: none */
 
     struct fh_pg_group groups[FH_PG_GROUPS_MAX]; /* ring */

@@ -3,7 +3,9 @@
  * Happy path: begin; context; the fence's row locked and told, then required to be as the guard
  * says (else the server skips the rest); references off where there are any; keys deleted, then
  * rows inserted, one statement a table with an array a column; records; state; commit. So a small
- * batch costs what a commit costs.
+ * batch costs what a commit costs. References are switched off once a connection, with its first
+ * batch, and stay off: changing that setting throws all plans away, and nothing else on the mover's
+ * lane writes rows that have any.
  *
  * Failures: FH_MOVED or FH_NO_TENANT from the fence; FH_EXISTS or FH_UNIQUE_VIOLATION from an
  * insert; FH_PRECONDITION when the role may not switch references off. A batch that cannot be sent
@@ -157,7 +159,7 @@ static enum fh_code send_begin(struct fh_pg_op *op, struct fh_pg_conn *conn)
     if (code == FH_OK) {
         code = send_guard(op, conn);
     }
-    if (code == FH_OK && apply->delete_count + apply->row_count > 0 &&
+    if (code == FH_OK && apply->delete_count + apply->row_count > 0 && !conn->enforces_nothing &&
         has_references(op->request->scope.schema)) {
         state->replica_at = state->sent;
         code = send_bare(op, conn, FH_PG_REPLICA);
@@ -378,10 +380,20 @@ static void apply_failed(struct fh_pg_op *op, unsigned index)
     }
 }
 
+static enum fh_pg_next apply_synced(struct fh_pg_op *op)
+{
+    const struct apply_state *state = op->state;
+    op->conn->enforces_nothing |= state->replica_at != 0;
+    return FH_PG_DONE;
+}
+
 static void apply_reset(struct fh_pg_op *op)
 {
     op->state = NULL;
 }
 
-const struct fh_pg_op_kind fh_pg_apply_kind = {
-    .send = apply_send, .result = apply_result, .failed = apply_failed, .reset = apply_reset};
+const struct fh_pg_op_kind fh_pg_apply_kind = {.send = apply_send,
+                                               .result = apply_result,
+                                               .failed = apply_failed,
+                                               .synced = apply_synced,
+                                               .reset = apply_reset};

@@ -256,7 +256,7 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
         fh_buf_add_text(out, "select pg_current_snapshot()::text");
         return true;
     case FH_PG_REPLICA:
-        fh_buf_add_text(out, "select set_config('session_replication_role', 'replica', true)");
+        fh_buf_add_text(out, "select set_config('session_replication_role', 'replica', false)");
         return true;
     default:
         return false;

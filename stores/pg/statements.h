@@ -32,7 +32,7 @@ enum fh_pg_statement_kind {
     FH_PG_CONTEXT_MOVE,
     FH_PG_CONTEXT_VIEW,
     FH_PG_CURSOR,
-    FH_PG_REPLICA,           /* references are not enforced for the rest of the transaction */
+    FH_PG_REPLICA,           /* references are not enforced on this connection, once it commits */
     FH_PG_CONTEXT_EXCLUSIVE, /* the last one that is the same in every home */
     FH_PG_FENCE_READ,
     FH_PG_FENCE_LOCK,
