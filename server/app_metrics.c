@@ -20,6 +20,16 @@ static void router_metrics(const struct fh_app *app, struct fh_buf *out)
                       (double)stats.moved_retries);
     fh_metrics_sample(out, "freehold_routed_retries_total", "why", "held",
                       (double)stats.held_retries);
+    fh_metrics_head(out, "freehold_routed_held", "gauge",
+                    "Requests that wait because their tenant is being moved.");
+    fh_metrics_sample(out, "freehold_routed_held", NULL, NULL, (double)stats.held_now);
+    fh_metrics_head(out, "freehold_routed_held_total", "counter",
+                    "Requests that ever waited because their tenant was being moved.");
+    fh_metrics_sample(out, "freehold_routed_held_total", NULL, NULL, (double)stats.held);
+    fh_metrics_head(out, "freehold_routed_held_longest_seconds", "gauge",
+                    "The longest any of them waited, since start.");
+    fh_metrics_sample(out, "freehold_routed_held_longest_seconds", NULL, NULL,
+                      (double)stats.held_longest_us / 1e6);
     fh_metrics_head(out, "freehold_routed_refused_total", "counter",
                     "Requests refused at a tenant's concurrency bound.");
     fh_metrics_sample(out, "freehold_routed_refused_total", NULL, NULL, (double)stats.refused_full);
