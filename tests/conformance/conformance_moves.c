@@ -101,6 +101,79 @@ static void test_rounds(void **state)
     mover_close(&m, &base);
 }
 
+struct flight {
+    struct fh_request request;
+    bool done;
+};
+
+static void take_off(struct suite *s, struct flight *flight)
+{
+    flight->done = false;
+    flight->request.arg = &flight->done;
+    /* Many at a time, so each has memory of its own. */
+    flight->request.arena = FH_ARENA_NEW(&s->arena, struct fh_arena);
+    assert_non_null(flight->request.arena);
+    fh_arena_init(flight->request.arena, (size_t)1 << 20);
+    assert_code(fh_store_submit(s->store, &flight->request), FH_OK);
+}
+
+/* Views are opened while commits are on their way: whichever of them a view has, the deltas between
+ * views have each once, and a view's rows are those of the commits it has. */
+static void test_rounds_with_commits_in_flight(void **state)
+{
+    enum { VIEWS = 2, BATCH = 25, COUNT = BATCH * (VIEWS + 1) };
+    struct suite *s = *state;
+    struct mover m = mover_of(s, &s->a);
+    struct flight commits[COUNT];
+    struct flight opens[VIEWS];
+    struct view views[VIEWS + 2] = {mover_open(&m)};
+    for (size_t i = 0; i < COUNT; i++) {
+        commits[i].request = suite_request(s, FH_OP_COMMIT, &s->a);
+        commits[i].request.as.commit = (struct fh_op_commit){
+            .writes = suite_author(s, FH_WRITE_INSERT, (int64_t)i + 1, "in flight"), .count = 1};
+        take_off(s, &commits[i]);
+        if (i % BATCH == BATCH - 1 && i / BATCH < VIEWS) {
+            struct flight *open = &opens[i / BATCH];
+            open->request = suite_request(s, FH_OP_SNAPSHOT_OPEN, &s->a);
+            open->request.as.snapshot.guard = m.guard;
+            take_off(s, open);
+        }
+    }
+    for (size_t i = 0; i < COUNT; i++) {
+        suite_wait(s, &commits[i].done);
+        assert_code(commits[i].request.code, FH_OK);
+        fh_arena_close(commits[i].request.arena);
+    }
+    for (size_t i = 0; i < VIEWS; i++) {
+        suite_wait(s, &opens[i].done);
+        assert_code(opens[i].request.code, FH_OK);
+        views[i + 1] = (struct view){opens[i].request.as.snapshot.snapshot,
+                                     opens[i].request.as.snapshot.cursor};
+    }
+    views[VIEWS + 1] = mover_open(&m);
+    /* The second view may have been opened before the first: then it is the first's delta that has
+     * what is between them, and there is nothing the other way. */
+    size_t counts[VIEWS + 2];
+    for (size_t i = 0; i < VIEWS + 2; i++) {
+        counts[i] = mover_table(&m, &views[i], &model_authors, 100).count;
+    }
+    for (size_t i = 0; i < VIEWS + 2; i++) {
+        for (size_t k = 0; k < VIEWS + 2; k++) {
+            struct delta delta = mover_delta(&m, &views[k], views[i].cursor, 7, 0);
+            size_t expected = counts[k] > counts[i] ? counts[k] - counts[i] : 0;
+            assert_int_equal(delta.journal.count, expected);
+            assert_int_equal(delta.keys.count, expected);
+        }
+    }
+    assert_int_equal(counts[VIEWS + 1], COUNT);
+    for (size_t i = 0; i < VIEWS + 2; i++) {
+        mover_close(&m, &views[i]);
+    }
+    for (size_t i = 0; i < VIEWS; i++) {
+        fh_arena_close(opens[i].request.arena); /* it held the cursor */
+    }
+}
+
 static void test_nonsense_is_refused(void **state)
 {
     struct suite *s = *state;
@@ -376,6 +449,7 @@ static void test_mover_without_any_layer_sees(void **state)
 static const struct CMUnitTest tests[] = {
     SUITE_TEST(test_changes_of_every_kind),
     SUITE_TEST(test_rounds),
+    SUITE_TEST(test_rounds_with_commits_in_flight),
     SUITE_TEST(test_nonsense_is_refused),
     SUITE_TEST(test_size),
     SUITE_TEST(test_twins),
