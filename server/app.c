@@ -1,6 +1,6 @@
 /* Happy path: fh_app_start() builds what needs no loop, startup.c the rest; a signal stops:
- * listeners drain first, then sagas, HTTP, stores, router, catalog, and at last timers and signals,
- * after which the loop has nothing left and ends.
+ * listeners drain first, then moves, sagas, HTTP, stores, router, catalog, and at last timers and
+ * signals, after which the loop has nothing left and ends.
  *
  * Failures: whatever is NULL was never built and is passed over on the way down. */
 #include "server/app.h"
@@ -17,7 +17,6 @@
 
 #include "base/assert.h"
 #include "base/hash.h"
-#include "router/catalog_sqlite/catalog_sqlite.h"
 #include "server/auth/keys.h"
 
 #define ARENA_BYTES_MAX (64 * 1024 * 1024)
@@ -25,6 +24,7 @@
 #define SAGAS_MAX 64
 #define PATH_BYTES_MAX 4096
 #define FORCE_MS 1000
+#define BEATS_BEFORE_TAKEOVER 5
 
 static enum fh_log_level log_level_of(const char *text)
 {
@@ -32,6 +32,11 @@ static enum fh_log_level log_level_of(const char *text)
            : strcmp(text, "warn") == 0  ? FH_LOG_WARN
            : strcmp(text, "error") == 0 ? FH_LOG_ERROR
                                         : FH_LOG_INFO;
+}
+
+static const char *program_name(enum fh_app_kind kind)
+{
+    return kind == FH_APP_MIGRATOR ? "freehold-migrator" : "freeholdd";
 }
 
 static const char *path_in(struct fh_app *app, const char *leaf)
@@ -47,6 +52,9 @@ static enum fh_code open_data_dir(struct fh_app *app, struct fh_error *error)
         return fh_error_set(error, FH_UNAVAILABLE, "cannot make the data directory %s: %s", dir,
                             strerror(errno));
     }
+    if (app->kind == FH_APP_MIGRATOR && app->config.catalog[0] != '\0') {
+        return FH_OK; /* beside a server of this directory: what they share is in PostgreSQL */
+    }
     const char *lock = path_in(app, "lock");
     if (lock == NULL) {
         return fh_error_set(error, FH_NOMEM, "out of memory");
@@ -59,7 +67,11 @@ static enum fh_code open_data_dir(struct fh_app *app, struct fh_error *error)
         (void)close(app->lock_fd); /* whoever holds the lock owns the run file too */
         app->lock_fd = -1;
         return fh_error_set(error, FH_UNAVAILABLE,
-                            "another freeholdd serves %s; stop it or choose another --data-dir",
+                            app->kind == FH_APP_MIGRATOR
+                                ? "a freeholdd serves %s and carries out its moves; a migrator "
+                                  "beside it needs a shared --catalog"
+                                : "another freeholdd serves %s; stop it or choose another "
+                                  "--data-dir",
                             dir);
     }
     return FH_OK;
@@ -116,11 +128,7 @@ static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
         .engine_count = app->engine_count,
         .data_dir = app->config.data_dir,
     };
-    const char *path = path_in(app, "catalog.db");
-    if (path == NULL) {
-        return fh_error_set(error, FH_NOMEM, "out of memory");
-    }
-    enum fh_code code = fh_catalog_sqlite_open(&app->env, path, &app->catalog, error);
+    enum fh_code code = fh_app_open_catalog(app, error);
     if (code != FH_OK) {
         return code;
     }
@@ -136,6 +144,16 @@ static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
     if (code == FH_OK) {
         code = fh_provisioner_create(&app->env, app->catalog, app->router, SAGAS_MAX,
                                      &app->provisioner);
+    }
+    if (code == FH_OK && app->config.moves_max > 0) {
+        struct fh_migrator_options moves;
+        fh_migrator_options_init(&moves);
+        moves.moves_max = (size_t)app->config.moves_max;
+        moves.takeover_after_us = app->config.takeover_ms * 1000;
+        moves.beat_us = moves.takeover_after_us / BEATS_BEFORE_TAKEOVER;
+        moves.poll_us = moves.beat_us;
+        moves.actor = fh_str_of(program_name(app->kind));
+        code = fh_migrator_create(&app->env, app->catalog, app->router, &moves, &app->migrator);
     }
     return code == FH_OK ? FH_OK : fh_error_set(error, code, "%s", fh_code_text(code));
 }
@@ -163,7 +181,9 @@ static void on_force(uv_timer_t *timer)
     struct fh_app *app = timer->data;
     FH_LOG(app->env.log, WARN, "server.forced");
     fh_log_flush(app->env.log);
-    fh_run_file_remove(app);
+    if (app->kind == FH_APP_SERVER) {
+        fh_run_file_remove(app);
+    }
     _exit(EXIT_FAILURE);
 }
 
@@ -196,11 +216,12 @@ static void start_signals(struct fh_app *app)
     }
 }
 
-enum fh_code fh_app_start(struct fh_app *app, const struct fh_config *config,
+enum fh_code fh_app_start(struct fh_app *app, enum fh_app_kind kind, const struct fh_config *config,
                           const struct fh_store_ops *const *engines, size_t engine_count,
                           uv_loop_t *loop, struct fh_error *error)
 {
     memset(app, 0, sizeof(*app));
+    app->kind = kind;
     app->config = *config;
     app->engines = engines;
     app->engine_count = engine_count;
@@ -217,7 +238,7 @@ enum fh_code fh_app_start(struct fh_app *app, const struct fh_config *config,
     }
     start_signals(app);
     code = open_data_dir(app, error);
-    if (code == FH_OK) {
+    if (code == FH_OK && kind == FH_APP_SERVER) {
         code = open_verifier(app, error);
     }
     if (code == FH_OK) {
@@ -300,14 +321,25 @@ static void stores_closed_cb(void *arg)
     close_router(app);
 }
 
-static void http_stopped_cb(void *arg)
+static void follower_closed_cb(void *arg)
 {
     struct fh_app *app = arg;
-    app->http = NULL;
+    app->follower = NULL;
     if (app->stores != NULL) {
         fh_store_registry_close(app->stores, stores_closed_cb, app);
     } else {
         stores_closed_cb(app);
+    }
+}
+
+static void http_stopped_cb(void *arg)
+{
+    struct fh_app *app = arg;
+    app->http = NULL;
+    if (app->follower != NULL) {
+        fh_follower_close(app->follower, follower_closed_cb, app);
+    } else {
+        follower_closed_cb(app);
     }
 }
 
@@ -322,10 +354,11 @@ static void provisioner_closed_cb(void *arg)
     }
 }
 
-static void rpc_stopped_cb(void *arg)
+static void migrator_closed_cb(void *arg)
 {
     struct fh_app *app = arg;
-    app->rpc = NULL;
+    app->migrator = NULL;
+    app->services.migrator = NULL;
     if (app->provisioner != NULL) {
         fh_provisioner_close(app->provisioner, provisioner_closed_cb, app);
     } else {
@@ -333,10 +366,22 @@ static void rpc_stopped_cb(void *arg)
     }
 }
 
+static void rpc_stopped_cb(void *arg)
+{
+    struct fh_app *app = arg;
+    app->rpc = NULL;
+    if (app->migrator != NULL) {
+        fh_migrator_close(app->migrator, migrator_closed_cb, app);
+    } else {
+        migrator_closed_cb(app);
+    }
+}
+
 void fh_app_stop(struct fh_app *app)
 {
     bool again = app->stopping;
     app->stopping = true;
+    app->services.stopping = true;
     app->ready = false;
     if (app->rpc != NULL) { /* again: cuts live calls off */
         fh_rpc_server_stop(app->rpc, rpc_stopped_cb, app);
@@ -349,10 +394,14 @@ void fh_app_close(struct fh_app *app)
 {
     FH_ASSERT(app->handles_open == 0);
     fh_schemas_destroy(app->schemas);
-    fh_verifier_destroy(app->verifier);
+    if (app->verifier != NULL) {
+        fh_verifier_destroy(app->verifier);
+    }
     fh_metrics_destroy(app->metrics);
     if (app->lock_fd >= 0) {
-        fh_run_file_remove(app);
+        if (app->kind == FH_APP_SERVER) {
+            fh_run_file_remove(app);
+        }
         (void)close(app->lock_fd);
     }
     fh_log_destroy(app->env.log);

@@ -13,7 +13,9 @@
 #include "base/arena.h"
 #include "base/env.h"
 #include "base/error.h"
+#include "migrator/migrator.h"
 #include "router/catalog.h"
+#include "router/follower.h"
 #include "router/provision.h"
 #include "router/router.h"
 #include "router/schemas.h"
@@ -27,9 +29,15 @@
 #include "server/metrics/metrics.h"
 #include "server/rpc/server.h"
 
-#define FH_APP_TIMERS 4
+#define FH_APP_TIMERS 5
+
+enum fh_app_kind {
+    FH_APP_SERVER,   /* freeholdd */
+    FH_APP_MIGRATOR, /* freehold-migrator: moves and /metrics, no gRPC */
+};
 
 struct fh_app {
+    enum fh_app_kind kind;
     struct fh_config config;
     const struct fh_store_ops *const *engines; /* borrowed */
     size_t engine_count;
@@ -41,7 +49,9 @@ struct fh_app {
     struct fh_router *router;
     struct fh_store_registry *stores;
     struct fh_schemas *schemas;
+    struct fh_follower *follower; /* from the schema's first load on */
     struct fh_provisioner *provisioner;
+    struct fh_migrator *migrator; /* NULL: moves_max is 0 */
     struct fh_verifier *verifier;
     struct fh_authenticator authenticators[2]; /* tenant, operator */
     struct fh_metrics *metrics;
@@ -68,13 +78,14 @@ struct fh_app {
 /* Blocking part; then run the loop. On failure the caller says fh_app_fail() and runs the loop as
  * well: it takes down what was built. `engines`: the operation tables this program brings; only a
  * main names engines. */
-FH_MUST_CHECK enum fh_code fh_app_start(struct fh_app *app, const struct fh_config *config,
+FH_MUST_CHECK enum fh_code fh_app_start(struct fh_app *app, enum fh_app_kind kind,
+                                        const struct fh_config *config,
                                         const struct fh_store_ops *const *engines,
                                         size_t engine_count, uv_loop_t *loop,
                                         struct fh_error *error);
-/* A whole server: settings from argv, serving, orderly end; answers the exit status. For mains. */
-int fh_app_main(int argc, char *const *argv, const struct fh_store_ops *const *engines,
-                size_t engine_count);
+/* A whole program: settings from argv, serving, orderly end; answers the exit status. For mains. */
+int fh_app_main(enum fh_app_kind kind, int argc, char *const *argv,
+                const struct fh_store_ops *const *engines, size_t engine_count);
 /* Graceful; a second call cuts live calls off. A second signal does that too, and ends the process
  * (status 1) when a store that does not answer still holds it a second later. */
 void fh_app_stop(struct fh_app *app);
@@ -83,6 +94,9 @@ void fh_app_close(struct fh_app *app);
 
 /* A load or a catch-up of the schema ended: an end that waited for it goes on. */
 void fh_app_schema_settled(struct fh_app *app);
+
+/* open_catalog.c: the catalog that the settings name. */
+FH_MUST_CHECK enum fh_code fh_app_open_catalog(struct fh_app *app, struct fh_error *error);
 
 /* startup.c: the part on the loop. */
 void fh_app_start_serving(struct fh_app *app);

@@ -10,8 +10,8 @@
 
 #define CONFIG_BYTES_MAX (256 * 1024)
 
-static int serve(const struct fh_config *config, const struct fh_store_ops *const *engines,
-                 size_t engine_count)
+static int serve(enum fh_app_kind kind, const struct fh_config *config,
+                 const struct fh_store_ops *const *engines, size_t engine_count)
 {
     struct fh_app app;
     struct fh_error error = FH_ERROR_INIT;
@@ -20,7 +20,7 @@ static int serve(const struct fh_config *config, const struct fh_store_ops *cons
         (void)fprintf(stderr, "freeholdd: cannot make an event loop\n");
         return EXIT_FAILURE;
     }
-    if (fh_app_start(&app, config, engines, engine_count, &loop, &error) != FH_OK) {
+    if (fh_app_start(&app, kind, config, engines, engine_count, &loop, &error) != FH_OK) {
         fh_app_fail(&app, "cannot start", &error);
     }
     (void)uv_run(&loop, UV_RUN_DEFAULT);
@@ -31,8 +31,8 @@ static int serve(const struct fh_config *config, const struct fh_store_ops *cons
     return failed ? EXIT_FAILURE : EXIT_SUCCESS;
 }
 
-int fh_app_main(int argc, char *const *argv, const struct fh_store_ops *const *engines,
-                size_t engine_count)
+int fh_app_main(enum fh_app_kind kind, int argc, char *const *argv,
+                const struct fh_store_ops *const *engines, size_t engine_count)
 {
     struct fh_config config;
     struct fh_error error = FH_ERROR_INIT;
@@ -42,12 +42,15 @@ int fh_app_main(int argc, char *const *argv, const struct fh_store_ops *const *e
     if (fh_config_load(argc, argv, &arena, &config, &error) != FH_OK) {
         (void)fprintf(stderr, "freeholdd: %s\n", fh_error_text(&error));
         status = 2;
+    } else if (config.once && kind != FH_APP_MIGRATOR) {
+        (void)fprintf(stderr, "freeholdd: once is for freehold-migrator\n");
+        status = 2;
     } else if (config.help) {
         fh_config_print_help();
     } else if (config.version) {
         (void)printf("freeholdd %s\n", FH_VERSION);
     } else {
-        status = serve(&config, engines, engine_count);
+        status = serve(kind, &config, engines, engine_count);
     }
     fh_arena_close(&arena);
     return status;

@@ -30,12 +30,19 @@
     TEXT(operator_issuer, "", "iss of operators' tokens; empty: development keys")                 \
     TEXT(operator_audience, "freehold-operator", "aud of operators' tokens")                       \
     TEXT(operator_jwks, "", "JWKS file of that issuer")                                            \
+    TEXT(catalog, "",                                                                              \
+         "connection string of a PostgreSQL catalog that several servers share; empty: "           \
+         "catalog.db in data_dir")                                                                 \
     TEXT(default_store, "local", "store of tenants created without one")                           \
     TEXT(log_level, "info", "debug, info, warn or error")                                          \
     NUMBER(access_log_per_mille, 10, 0, 1000, "successful calls logged, of 1000; failures always") \
     NUMBER(calls_max, 4096, 1, 65536, "live calls; beyond: RESOURCE_EXHAUSTED")                    \
     NUMBER(tenant_calls_max, 512, 1, 65536, "live requests of one tenant")                         \
     NUMBER(drain_ms, 10000, 0, 600000, "how long live calls may go on after SIGTERM")              \
+    NUMBER(moves_max, 4, 0, 64, "moves of tenants carried out here at once; 0: none")              \
+    NUMBER(takeover_ms, 5000, 100, 600000,                                                         \
+           "how long another's move must stand still before it is taken over")                     \
+    FLAG(once, "freehold-migrator only: end when no move is left")                                 \
     FLAG(pump, "use the fallback poller (a pump thread) even if the nested one works")
 
 struct fh_config {

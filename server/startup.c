@@ -18,6 +18,7 @@
 #define RELOAD_MS 1000
 #define SWEEP_MS 60000
 #define CATCH_UP_MS 5000
+#define IDLE_LOOK_MS 100
 #define SWEEP_OLDER_THAN_US (5LL * 60 * 1000000)
 
 void fh_app_fail(struct fh_app *app, const char *what, const struct fh_error *error)
@@ -107,18 +108,37 @@ static void on_catch_up(uv_timer_t *timer)
     }
 }
 
+/* freehold-migrator --once: nothing is left to do. */
+static void on_idle_look(uv_timer_t *timer)
+{
+    struct fh_app *app = timer->data;
+    if (app->migrator == NULL || fh_migrator_is_idle(app->migrator)) {
+        fh_app_stop(app);
+    }
+}
+
+/* What a migrator is spared: it verifies no tokens and leaves sweeping to the servers. */
+static bool is_wanted(const struct fh_app *app, uv_timer_cb timer)
+{
+    if (timer == on_idle_look) {
+        return app->config.once;
+    }
+    return app->kind == FH_APP_SERVER || (timer != on_reload && timer != on_sweep);
+}
+
 static void start_timers(struct fh_app *app)
 {
     static const struct {
         uv_timer_cb run;
         uint64_t every_ms;
     } timers[FH_APP_TIMERS] = {
-        {on_flush, FLUSH_MS},
-        {on_reload, RELOAD_MS},
-        {on_sweep, SWEEP_MS},
-        {on_catch_up, CATCH_UP_MS},
+        {on_flush, FLUSH_MS},       {on_reload, RELOAD_MS},       {on_sweep, SWEEP_MS},
+        {on_catch_up, CATCH_UP_MS}, {on_idle_look, IDLE_LOOK_MS},
     };
     for (size_t i = 0; i < FH_APP_TIMERS; i++) {
+        if (!is_wanted(app, timers[i].run)) {
+            continue;
+        }
         int rc = uv_timer_init(app->env.loop, &app->timers[i]);
         FH_ASSERT(rc == 0); /* libuv: always succeeds */
         app->timers[i].data = app;
@@ -138,6 +158,7 @@ static enum fh_code listen_on(struct fh_app *app, bool is_operator, struct fh_er
         fh_tenant_admin_service(&app->services),
         fh_store_admin_service(&app->services),
         fh_schema_service(&app->services),
+        fh_move_admin_service(&app->services),
     };
     const struct fh_rpc_listener listener = {
         .name = is_operator ? "operator" : "tenant",
@@ -147,7 +168,8 @@ static enum fh_code listen_on(struct fh_app *app, bool is_operator, struct fh_er
         .tls_key_pem = app->config.tls_key[0] != '\0' ? app->config.tls_key : NULL,
         .insecure = app->config.insecure,
         .services = is_operator ? operator_services : tenant_services,
-        .service_count = is_operator ? 3 : 2,
+        .service_count = is_operator ? sizeof(operator_services) / sizeof(operator_services[0])
+                                     : sizeof(tenant_services) / sizeof(tenant_services[0]),
         .authenticate = fh_authenticate,
         .authenticate_arg = &app->authenticators[is_operator ? 1 : 0],
     };
@@ -205,7 +227,7 @@ static void serve(struct fh_app *app)
 {
     static struct fh_rpc_service (*const services[])(struct fh_services *) = {
         fh_data_service,        fh_audit_service,  fh_tenant_admin_service,
-        fh_store_admin_service, fh_schema_service,
+        fh_store_admin_service, fh_schema_service, fh_move_admin_service,
     };
     struct fh_error error = FH_ERROR_INIT;
     app->services = (struct fh_services){
@@ -216,6 +238,7 @@ static void serve(struct fh_app *app)
         .schemas = app->schemas,
         .stores = app->stores,
         .page_keys = &app->page_keys,
+        .migrator = app->migrator,
         .default_store = app->config.default_store,
     };
     enum fh_code code = start_rpc(app, &error);
@@ -236,6 +259,9 @@ static void serve(struct fh_app *app)
     }
     start_timers(app);
     fh_provisioner_sweep(app->provisioner, 0);
+    if (app->migrator != NULL) {
+        fh_migrator_start(app->migrator);
+    }
     FH_LOG(app->env.log, INFO, "server.ready", FH_KV_TEXT("data_dir", app->config.data_dir),
            FH_KV_INT("tenant_port", fh_rpc_server_port(app->rpc, "tenant")),
            FH_KV_INT("operator_port", fh_rpc_server_port(app->rpc, "operator")),
@@ -245,6 +271,25 @@ static void serve(struct fh_app *app)
     (void)printf("freeholdd ready: tenants %d, operators %d, http %d\n",
                  fh_rpc_server_port(app->rpc, "tenant"), fh_rpc_server_port(app->rpc, "operator"),
                  fh_http_port(app->http));
+    (void)fflush(stdout);
+}
+
+static void work(struct fh_app *app)
+{
+    struct fh_error error = FH_ERROR_INIT;
+    enum fh_code code = start_http(app, &error);
+    if (code != FH_OK) {
+        fail_as(app, "cannot start", code, &error);
+        return;
+    }
+    app->ready = true;
+    start_timers(app);
+    if (app->migrator != NULL) {
+        fh_migrator_start(app->migrator);
+    }
+    FH_LOG(app->env.log, INFO, "migrator.ready", FH_KV_INT("http_port", fh_http_port(app->http)));
+    fh_log_flush(app->env.log);
+    (void)printf("freehold-migrator ready: http %d\n", fh_http_port(app->http));
     (void)fflush(stdout);
 }
 
@@ -260,7 +305,20 @@ static void schemas_loaded_cb(const struct fh_schemas_result *result, void *arg)
         fail_as(app, "schema", result->code, &result->error);
         return;
     }
-    serve(app);
+    const struct fh_follower_parts parts = {
+        .env = &app->env,
+        .catalog = app->catalog,
+        .stores = app->stores,
+        .schemas = app->schemas,
+    };
+    enum fh_code code = fh_follower_create(&parts, &app->follower);
+    if (code != FH_OK) {
+        fail_as(app, "follower", code, &(struct fh_error){.code = FH_OK});
+    } else if (app->kind == FH_APP_SERVER) {
+        serve(app);
+    } else {
+        work(app);
+    }
 }
 
 static void keys_listed_cb(struct fh_catalog_request *request)
@@ -339,7 +397,8 @@ static void stores_listed_cb(struct fh_catalog_request *request)
         fail_as(app, "stores", request->code, &request->error);
         return;
     }
-    if (request->as.stores.count == 0) {
+    /* Servers that share a catalog share their stores: a directory of this one's own is none. */
+    if (request->as.stores.count == 0 && app->kind == FH_APP_SERVER && !app->catalog->shared) {
         make_default_store(app);
         return;
     }

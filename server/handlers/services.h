@@ -8,6 +8,7 @@
 #define FH_SERVER_HANDLERS_SERVICES_H
 
 #include "base/env.h"
+#include "migrator/migrator.h"
 #include "router/catalog.h"
 #include "router/provision.h"
 #include "router/router.h"
@@ -25,7 +26,9 @@ struct fh_services {
     struct fh_schemas *schemas;
     struct fh_store_registry *stores;
     struct fh_page_keys *page_keys;
-    const char *default_store; /* for tenants created without one */
+    struct fh_migrator *migrator; /* NULL: this server runs no moves */
+    const char *default_store;    /* for tenants created without one */
+    bool stopping;                /* streams are to end by themselves */
 };
 
 /* Tenant realm */
@@ -35,5 +38,6 @@ struct fh_rpc_service fh_audit_service(struct fh_services *services);
 struct fh_rpc_service fh_tenant_admin_service(struct fh_services *services);
 struct fh_rpc_service fh_store_admin_service(struct fh_services *services);
 struct fh_rpc_service fh_schema_service(struct fh_services *services);
+struct fh_rpc_service fh_move_admin_service(struct fh_services *services);
 
 #endif

@@ -9,5 +9,5 @@ static const struct fh_store_ops *const engines[] = {&fh_store_mem_ops, &fh_stor
 
 int main(int argc, char **argv)
 {
-    return fh_app_main(argc, argv, engines, sizeof(engines) / sizeof(engines[0]));
+    return fh_app_main(FH_APP_SERVER, argc, argv, engines, sizeof(engines) / sizeof(engines[0]));
 }
