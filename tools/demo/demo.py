@@ -1,8 +1,10 @@
 """The demo: a server with no configuration, real data, many tenants, and what one cannot see of another."""
 import argparse
+import csv
 import json
 import os
 import pathlib
+import re
 import shutil
 import signal
 import subprocess
@@ -11,6 +13,7 @@ import tempfile
 import time
 
 import packages
+from move import move
 from postgres import Cluster
 
 HERE = pathlib.Path(__file__).resolve().parent
@@ -38,6 +41,7 @@ class Freehold:
         line = self.process.stdout.readline()
         if "ready" not in line:
             raise SystemExit(f"demo: the server did not start; see {folder}/freeholdd.log")
+        self.port = int(re.search(r"tenants (\d+)", line).group(1))
         print(line.strip())
 
     def command(self, *arguments, check=True, quiet=False):
@@ -59,14 +63,16 @@ class Freehold:
 
 
 def load(server, folder, sections, store):
-    """Tenants and their rows; the largest first, so that the skew is seen."""
+    """Tenants and their rows; the largest first, so that the skew is seen. It lives in the server's own store
+    until it moves."""
     total = sum(sum(counts.values()) for _, counts in sections)
     done = 0
     start = time.monotonic()
     for section, counts in sections:
         slug = "section-" + "".join(c if c.isalnum() else "-" for c in section)
         create = ["tenant", "create", slug, "--display-name", f"Debian section {section}"]
-        server.command(*create, *(["--store", store] if store else []), quiet=True)
+        placed = ["--store", store] if store and (section, counts) != sections[0] else []
+        server.command(*create, *placed, quiet=True)
         for table in packages.TABLES:
             if counts[table]:
                 server.command("data", "import", table, folder / section / f"{table}.csv",
@@ -112,6 +118,11 @@ def show_history(server, tenants):
     print(server.command("audit", "list", "--tenant", slug, "--page-size", "3").stdout.strip())
 
 
+def package_names(folder, section):
+    with open(folder / section / "packages.csv", newline="", encoding="utf-8") as file:
+        return [row["name"] for row in csv.DictReader(file)]
+
+
 def keep(server, folder, cluster):
     print(f"""
 The server goes on (process {server.process.pid}). Try:
@@ -152,6 +163,12 @@ def main():
         read_back(server, tenants)
         say("one tenant's token does not reach another's record")
         show_isolation(server, tenants)
+        say("the largest tenant moves, live, while clients write and read it")
+        target = store
+        if not target:
+            target = "second"
+            server.command("store", "add", target, "--engine", "sqlite", "--location", target)
+        move(server, folder, tenants[0][0], package_names(folder / "csv", sections[0][0]), target)
         say("who did what")
         show_history(server, tenants)
         say("where everything is")

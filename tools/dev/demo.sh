@@ -4,8 +4,9 @@
 # usage: ./dev demo [--postgres] [--keep]
 #
 # Starts the server in a temporary directory, makes tenants out of this machine's Debian package
-# index and shows that none reaches another's records. --postgres: the same on a throw-away
-# PostgreSQL cluster. --keep: leave it running and say where. Nothing else is left behind.
+# index, shows that none reaches another's records, and moves the largest to another store while
+# clients write and read it. --postgres: on a throw-away PostgreSQL cluster; the largest tenant begins
+# on SQLite and moves there. --keep: leave it running and say where. Nothing else is left behind.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if wants_help "$@"; then
@@ -17,6 +18,6 @@ need build
 for argument in "$@"; do
     [[ $argument == --postgres ]] && need test
 done
-build_preset release --target freeholdd freehold
+build_preset release --target freeholdd freehold bench_pace
 export FREEHOLD_BUILD="$root/build/release"
 exec bash tools/demo/demo.sh "$@"

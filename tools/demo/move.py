@@ -1,0 +1,69 @@
+"""The demo's move: the largest tenant changes its store while clients write and read it."""
+import json
+import os
+import pathlib
+import re
+import subprocess
+
+BUILD = pathlib.Path(os.environ["FREEHOLD_BUILD"])
+WRITES_PER_SECOND = 200
+READS_PER_SECOND = 200
+PLAIN_KEY = re.compile(r"[a-z0-9-]{1,60}")
+KEYS_MAX = 5000
+
+
+class Load:
+    """Paced calls on the tenant's packages; every latency counts from the instant the call was due."""
+
+    def __init__(self, server, folder, slug, names):
+        keys = folder / "keys"
+        plain = [name for name in names if PLAIN_KEY.fullmatch(name)][:KEYS_MAX]
+        keys.write_text("".join(f"{name}\n" for name in plain))
+        token = folder / "token"
+        token.write_text(server.command("token", "--tenant", slug, "--role", "writer", "--ttl", "1h",
+                                        quiet=True).stdout)
+        self.out = folder / "calls"
+        self.process = subprocess.Popen(
+            [BUILD / "tests/bench/load/bench_pace", f"127.0.0.1:{server.port}", token,
+             str(WRITES_PER_SECOND), str(READS_PER_SECOND), "packages", "summary", keys, self.out],
+            stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True)
+        if self.process.stdout.readline() != "ready\n":
+            raise SystemExit("demo: the load did not start")
+
+    def end(self):
+        """(requests, failures, longest latency of a write in ms, of a read in ms)"""
+        text, _ = self.process.communicate()
+        result = json.loads(text)
+        longest = {"w": 0, "r": 0}
+        with open(self.out, encoding="utf-8") as lines:
+            for line in lines:
+                _, latency, kind, _ = line.split()
+                longest[kind] = max(longest[kind], int(latency))
+        return result["calls"], result["failures"], longest["w"] / 1e3, longest["r"] / 1e3
+
+    def kill(self):
+        self.process.kill()
+        self.process.wait()
+
+
+def move(server, folder, slug, names, target):
+    """Moves the tenant, with a load on it; ends the demo when anything was lost or failed."""
+    load = Load(server, folder, slug, names)
+    try:
+        print(server.command("move", "plan", slug, "--to", target).stdout.rstrip())
+        moved = server.command("move", "start", slug, "--to", target, "--reason", "the demo",
+                               "--watch", "--output", "json")
+        requests, failures, write_ms, read_ms = load.end()
+    finally:
+        if load.process.poll() is None:
+            load.kill()
+    told = json.loads(moved.stdout)
+    progress = told["progress"]
+    where = server.query("tenant", "show", slug)["placement"]["store"]
+    held_ms = float(progress["pause"].rstrip("s")) * 1e3
+    print(f"{slug} lives in {where}: {progress['rowsCopied']} rows copied, "
+          f"{progress.get('rowsApplied', 0)} changed meanwhile and brought along")
+    print(f"requests {requests}, failures {failures}, writes held {held_ms:.1f} ms, longest write "
+          f"{write_ms:.1f} ms, longest read {read_ms:.1f} ms, rows compared {progress['rowsVerified']}")
+    if failures or where != f"stores/{target}":
+        raise SystemExit("demo: the move cost a request")
