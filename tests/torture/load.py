@@ -156,7 +156,7 @@ class Load:
         one = self.history.begin(client, self.tenant, key, "add", 1, request_id)
         code, answer = self.call(cache, client, "Commit", request)
         if code == "OK":
-            History.end(one, OK, answer.records[0].fields["n"].integer_value)
+            History.end(one, OK, answer.results[0].record.fields["n"].integer_value)
 
     def swap(self, cache, client, number):
         """Two seats change holders in one commit: a unique value changes hands, which no order of single

@@ -10,7 +10,6 @@ import shutil
 import sqlite3
 import tempfile
 
-from freehold_testing import stubs
 from freehold_testing.migrator import Migrator
 from freehold_testing.postgres import Cluster
 from freehold_testing.relay import Relay
@@ -42,17 +41,14 @@ class World:
             cluster = self.clusters[name] = Cluster(self.folder / name)
             self.relays[name] = Relay(lambda cluster=cluster: cluster.port)
         self.catalog = self.clusters["catalog"].dsn("freehold_owner", self.relays["catalog"].port)
-        for number in range(2):
-            self.add_server(number)
+        self.add_server(0)
         first = self.servers[0]
         first.apply_schema(SCHEMA)
         for name in ("pga", "pgb"):
             first.add_postgres(self.clusters[name], name, self.relays[name].port)
         for name in ("sqa", "sqb"):
             first.add_sqlite(name, self.folder / name)
-        # The second learns of schema and stores by itself.
-        for server in self.servers[1:]:
-            self.await_stores(server)
+        self.add_server(1)
 
     def add_server(self, number):
         folder = self.folder / f"server-{number}"
@@ -64,19 +60,8 @@ class World:
                 folder,
                 *("--catalog", self.catalog),
                 *("--moves-max", "0"),
-                *("--default-store", "sqa"),
             )
         )
-
-    def await_stores(self, server):
-        from freehold_testing.process import until
-
-        def knows():
-            request = stubs.store_admin.ListStoresRequest()
-            stores = server.stores.ListStores(request).stores
-            return {s.name.partition("/")[2] for s in stores if s.schema_version == 1} >= set(STORES)
-
-        until(knows, "the second server's knowledge of the stores")
 
     def mover(self, env=None):
         self.mover_count += 1
