@@ -22,6 +22,7 @@ TENANT = {"freehold.v1.DataService", "freehold.v1.AuditService"}
 OPERATOR = {
     "freehold.v1.TenantAdminService",
     "freehold.v1.StoreAdminService",
+    "freehold.v1.MoveAdminService",
     "freehold.v1.SchemaService",
 }
 Status = stubs.health.HealthCheckResponse
@@ -84,6 +85,7 @@ def test_a_client_without_proto_files(server, listener):
             "AuditService": stubs.audit,
             "TenantAdminService": stubs.tenant_admin,
             "StoreAdminService": stubs.store_admin,
+            "MoveAdminService": stubs.move_admin,
             "SchemaService": stubs.schema,
         }[name.rpartition(".")[2]].DESCRIPTOR.services_by_name[name.rpartition(".")[2]]
         assert [method.name for method in service.methods] == [
