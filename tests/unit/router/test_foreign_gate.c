@@ -126,6 +126,7 @@ static void looks_at_once_after_a_hint(void **state)
         tell(f, hints[i]);
         assert_int_equal(f->catalog.pending_count, 1);
         (void)fake_catalog_flush(&f->catalog); /* too early: it cannot be read yet */
+        ASSERT_AT(f, &f->one, 0);              /* but it may have been called off */
         (void)fake_store_turn_away(&f->one, FH_FENCE_CLOSED);
         tell(f, hints[i]);
         tell(f, hints[i]); /* while it is being looked up: once more behind that */
@@ -221,9 +222,9 @@ static void keeps_both_gates_apart(void **state)
 {
     struct fixture *f = *state;
     place(f, &tenant_a);
-    reads(f, 0);
     assert_int_equal(fh_router_gate_close(f->router, &tenant_a, FH_GATE_WRITES), FH_OK);
     writes(f, 1);
+    reads(f, 0);
     (void)fake_store_turn_away(&f->one, FH_FENCE_CLOSED);
     reads(f, 2);
     assert_int_equal(gate_of(f).gate, FH_GATE_ALL);
@@ -283,6 +284,13 @@ static void looks_again_after_a_hint_and_serves_meanwhile(void **state)
     (void)fake_catalog_flush(&f->catalog);
     ASSERT_AT(f, &f->two, 1, 3);
     (void)fake_store_flush(&f->one, FH_OK);
+    (void)fake_store_flush(&f->two, FH_OK);
+    /* To a store that is not open here yet: the old one shall say that it is closed. */
+    moved_to(f, "six", 3);
+    tell(f, &tenant_a);
+    (void)fake_catalog_flush(&f->catalog);
+    reads(f, 4);
+    ASSERT_AT(f, &f->two, 4);
     (void)fake_store_flush(&f->two, FH_OK);
 }
 

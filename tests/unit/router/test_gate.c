@@ -243,6 +243,33 @@ static void looks_up_who_is_not_known(void **state)
     assert_all_ok(f, 2);
 }
 
+/* Released, but not on its way yet when the tenant is invalidated: it is not failed either. */
+static void looks_up_who_is_invalidated_on_the_way(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    assert_int_equal(fh_router_gate_close(f->router, &tenant_a, FH_GATE_ALL), FH_OK);
+    writes(f, 0);
+    reads(f, 1);
+    fh_router_gate_open(f->router, &tenant_a, &f->catalog.tenant.placement);
+    fh_router_invalidate(f->router, &tenant_a);
+    f->catalog.refusal = FH_SHUTTING_DOWN;
+    turn(f);
+    f->catalog.refusal = FH_OK;
+    f->catalog.code = FH_UNAVAILABLE;
+    for (int round = 0; round < 3; round++) {
+        pass_until_asked(f);
+        (void)fake_catalog_flush(&f->catalog);
+    }
+    f->catalog.code = FH_OK;
+    pass_until_asked(f);
+    (void)fake_catalog_flush(&f->catalog);
+    turn(f);
+    ASSERT_AT(f, &f->one, 0, 1);
+    (void)fake_store_flush(&f->one, FH_OK);
+    assert_all_ok(f, 2);
+}
+
 /* A look-up that was begun before the switch must not undo it. */
 static void does_not_go_back_behind_the_switch(void **state)
 {
@@ -268,6 +295,15 @@ static void does_not_go_back_behind_the_switch(void **state)
     (void)fake_store_flush(&f->one, FH_OK);
     (void)fake_store_flush(&f->two, FH_OK);
     assert_all_ok(f, 3);
+    /* Nor must a mover that tells late. */
+    assert_int_equal(fh_router_gate_close(f->router, &tenant_a, FH_GATE_ALL), FH_OK);
+    reads(f, 0);
+    placement.epoch = 1;
+    memcpy(placement.store, "one", 4);
+    fh_router_gate_open(f->router, &tenant_a, &placement);
+    turn(f);
+    ASSERT_AT(f, &f->two, 0);
+    (void)fake_store_flush(&f->two, FH_OK);
 }
 
 /* Many are released in turns of the loop, and the loop is not kept. */
@@ -370,6 +406,7 @@ int main(void)
         TEST(waits_for_room_in_the_store),
         TEST(waits_for_a_store_that_is_not_known_yet),
         TEST(looks_up_who_is_not_known),
+        TEST(looks_up_who_is_invalidated_on_the_way),
         TEST(does_not_go_back_behind_the_switch),
         TEST(releases_in_batches),
         TEST(survives_every_failed_allocation),

@@ -356,10 +356,10 @@ static void loses_nothing_and_does_nothing_twice(void **state)
     settle(play);
     struct fh_router_stats stats;
     fh_router_stats(f->router, &stats);
+    uint64_t turned_away = stats.moved_retries + stats.held_retries;
     print_message("seed %llu: %zu requests, %zu late, %llu held, %llu turned away\n",
                   (unsigned long long)seed, play->completed, play->late,
-                  (unsigned long long)stats.held,
-                  (unsigned long long)(stats.moved_retries + stats.held_retries));
+                  (unsigned long long)stats.held, (unsigned long long)turned_away);
     assert_true(play->completed > steps / 20 && stats.held > steps / 200);
     uv_close((uv_handle_t *)&play->tick, NULL);
     turn(f);
