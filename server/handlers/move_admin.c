@@ -46,6 +46,17 @@ static enum fh_code check_reason(const char *reason, struct fh_error *error)
                                 REASON_BYTES_MAX);
 }
 
+/* Into as.get. */
+static enum fh_code tenant_from_proto(const char *name, struct fh_catalog_request *request,
+                                      struct fh_error *error)
+{
+    enum fh_code code =
+        fh_tenant_name_parse(name, &request->as.get.uuid, &request->as.get.slug, error);
+    return code == FH_OK ? FH_OK
+                         : fh_error_field(error, code, "tenant",
+                                          "tenant must be tenants/{uuid} or tenants/{slug}");
+}
+
 /* -- StartMove -------------------------------------------------------------------------------- */
 
 static void answer_start(struct fh_admin_call *base)
@@ -154,12 +165,7 @@ static void start_move(struct fh_call *call, void *arg)
     struct fh_catalog_request *request = &state->base.catalog;
     enum fh_code code = start_from_proto(in, state->base.services, &state->move, &error);
     if (code == FH_OK) {
-        code =
-            fh_tenant_name_parse(in->tenant, &request->as.get.uuid, &request->as.get.slug, &error);
-        if (code != FH_OK) {
-            (void)fh_error_field(&error, code, "tenant",
-                                 "tenant must be tenants/{uuid} or tenants/{slug}");
-        }
+        code = tenant_from_proto(in->tenant, request, &error);
     }
     if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);
@@ -283,8 +289,7 @@ static void list_moves(struct fh_call *call, void *arg)
     }
     if (in->tenant[0] != '\0') {
         base->catalog.op = FH_CATALOG_TENANT_GET;
-        code = fh_tenant_name_parse(in->tenant, &base->catalog.as.get.uuid,
-                                    &base->catalog.as.get.slug, &error);
+        code = tenant_from_proto(in->tenant, &base->catalog, &error);
     } else {
         base->catalog.op = FH_CATALOG_MOVE_LIST;
         code = list_request(base, in, &error);
