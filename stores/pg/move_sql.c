@@ -354,7 +354,7 @@ void fh_pg_sql_move(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     typedef void generator(const struct fh_pg_statement_key *key, struct fh_buf *out);
     static generator *const generators[] = {
-        [FH_PG_MOVE_GUARD - FH_PG_MOVE_GUARD] = guard,
+        [0] = guard,
         [FH_PG_MOVE_SCAN - FH_PG_MOVE_GUARD] = scan,
         [FH_PG_MOVE_JOURNAL - FH_PG_MOVE_GUARD] = journal,
         [FH_PG_MOVE_CHANGES - FH_PG_MOVE_GUARD] = changes,

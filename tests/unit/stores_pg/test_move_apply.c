@@ -292,8 +292,12 @@ static void test_state_goes_with_the_rows(void **state)
         assert_int_equal(apply(&to), FH_MOVED);
         assert_int_equal(to.request.epoch_seen, 2);
         assert_int_equal(to.request.mode_seen, FH_FENCE_INCOMING);
+        assert_int_equal(other_authors(&f), 2);
+        assert_int_equal(server_number(&f, "select max(id) from " OTHER_HOME ".authors"), 2);
+        assert_int_equal(
+            server_number(&f, "select count(*) from " OTHER_HOME ".fh_move where state = 'one'"),
+            1);
     }
-    assert_int_equal(other_authors(&f), 2);
     ask_apply(&to, NULL, 0);
     to.request.as.apply.state = FH_STR("");
     assert_int_equal(apply(&to), FH_OK);
