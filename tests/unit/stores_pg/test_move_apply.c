@@ -435,7 +435,7 @@ static void test_cut_in_mid_apply(void **state)
     call_until_ok(&told); /* the lane has its connection */
     for (int i = 0; i < 60; i++) {
         struct fh_key keys[KEYS];
-        char name[16];
+        char name[32];
         (void)snprintf(name, sizeof(name), "round %d", i);
         for (int k = 0; k < KEYS; k++) {
             keys[k] = key_author(k + 1);
