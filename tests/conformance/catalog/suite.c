@@ -227,6 +227,7 @@ void catalog_wait(struct catalog_suite *s, const bool *done)
     assert_non_null(watchdog);
     uv_timer_init(&s->loop, watchdog);
     watchdog->data = s;
+    s->watchdog_barked = false;
     uv_timer_start(watchdog, watchdog_cb, WATCHDOG_MS, 0);
     while (!*done && !s->watchdog_barked) {
         uv_run(&s->loop, UV_RUN_ONCE);
