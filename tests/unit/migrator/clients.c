@@ -117,6 +117,7 @@ static void go(struct kit_writer *writer)
     routed->arg = writer;
     routed->request.op = FH_OP_COMMIT;
     routed->request.scope.tenant = kit->tenant;
+    routed->request.scope.schema = &model_v1; /* a client's own, whatever the server has */
     routed->request.deadline_us = kit_deadline(kit);
     routed->request.arena = &writer->arena;
     routed->request.as.commit.writes = writer->writes;
@@ -125,7 +126,8 @@ static void go(struct kit_writer *writer)
     routed->request.as.commit.actor = FH_STR("client");
     writer->began_us = fh_clock_monotonic_us(kit->env.clock);
     writer->in_flight = true;
-    assert_int_equal(fh_router_submit(kit->router, routed), FH_OK);
+    struct fh_router *router = writer->number % 2 == 0 ? kit->other : kit->router;
+    assert_int_equal(fh_router_submit(router, routed), FH_OK);
 }
 
 void kit_start_writers(struct kit *kit)

@@ -42,7 +42,7 @@ static bool is_done(const struct kit *kit)
     return kit->done;
 }
 
-static void closed_cb(void *arg)
+void kit_note_closed(void *arg)
 {
     ((struct kit *)arg)->done = true;
 }
@@ -200,6 +200,7 @@ static void open_store(struct kit *kit, size_t which)
     assert_int_equal(fh_store_fault_create(&kit->env, kit->real[which], &plan, &kit->stores[which]),
                      FH_OK);
     assert_int_equal(fh_router_add_store(kit->router, kit->stores[which]), FH_OK);
+    assert_int_equal(fh_router_add_store(kit->other, kit->stores[which]), FH_OK);
     struct fh_request apply = {.op = FH_OP_SCHEMA_APPLY, .as.schema.target = &model_v1};
     assert_int_equal(kit_ask_store(kit, which, &apply), FH_OK);
     struct fh_catalog_request create = {.op = FH_CATALOG_STORE_CREATE};
@@ -250,7 +251,10 @@ void kit_open(struct kit *kit, enum kit_engine engine)
     fh_router_options_init(&options);
     assert_int_equal(fh_router_create(&kit->env, &kit->catalog.catalog, &options, &kit->router),
                      FH_OK);
+    assert_int_equal(fh_router_create(&kit->env, &kit->catalog.catalog, &options, &kit->other),
+                     FH_OK);
     fh_router_set_schema(kit->router, &model_v1);
+    fh_router_set_schema(kit->other, &model_v1);
     open_store(kit, 0);
     open_store(kit, 1);
     create_tenant(kit);
@@ -279,18 +283,21 @@ void kit_close(struct kit *kit)
         struct fh_store *const stores[] = {kit->stores[i], kit->real[i]};
         for (size_t k = 0; k < 2; k++) {
             kit->done = false;
-            fh_store_close(stores[k], closed_cb, kit);
+            fh_store_close(stores[k], kit_note_closed, kit);
             kit_turn_until(kit, is_done);
         }
     }
     kit->done = false;
-    fh_router_close(kit->router, closed_cb, kit);
+    fh_router_close(kit->router, kit_note_closed, kit);
     kit_turn_until(kit, is_done);
     kit->done = false;
-    fh_catalog_close(&kit->catalog.catalog, closed_cb, kit);
+    fh_router_close(kit->other, kit_note_closed, kit);
     kit_turn_until(kit, is_done);
     kit->done = false;
-    fh_catalog_close(kit->inner_catalog, closed_cb, kit);
+    fh_catalog_close(&kit->catalog.catalog, kit_note_closed, kit);
+    kit_turn_until(kit, is_done);
+    kit->done = false;
+    fh_catalog_close(kit->inner_catalog, kit_note_closed, kit);
     kit_turn_until(kit, is_done);
     for (size_t i = 0; i < KIT_WRITERS; i++) {
         fh_arena_close(&kit->writers[i].arena);
@@ -342,7 +349,7 @@ void kit_stop_migrator(struct kit *kit, size_t which)
         return;
     }
     kit->done = false;
-    fh_migrator_close(kit->migrators[which], closed_cb, kit);
+    fh_migrator_close(kit->migrators[which], kit_note_closed, kit);
     kit_turn_until(kit, is_done);
     kit->migrators[which] = NULL;
 }

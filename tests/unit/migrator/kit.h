@@ -75,6 +75,7 @@ struct kit {
     struct fh_catalog *inner_catalog;
     struct kit_catalog catalog;
     struct fh_router *router;
+    struct fh_router *other; /* another server's: the mover's gate is not its */
     struct fh_store *real[2];
     struct fh_store *stores[2]; /* "one", "two" */
     struct fh_migrator *migrators[2];
@@ -114,6 +115,7 @@ void kit_stop_writers(struct kit *kit);
 
 /* Worker 0 or 1, with quick polls. */
 struct fh_migrator *kit_start_migrator(struct kit *kit, size_t which);
+void kit_note_closed(void *kit); /* sets done */
 void kit_stop_migrator(struct kit *kit, size_t which);
 void kit_create_move(struct kit *kit, const struct fh_move_settings *settings);
 void kit_wish(struct kit *kit, enum fh_move_wish wish);
@@ -128,5 +130,14 @@ void kit_digest(struct kit *kit, size_t store, uint64_t epoch, uint8_t out[32]);
 /* What the clients know is what is there, exactly one home is open, it is in this store at this
  * epoch, and the other one is gone. */
 void kit_check(struct kit *kit, size_t store, uint64_t epoch);
+
+/* scenarios.c */
+struct fh_move_settings kit_quick(void); /* the default ones, unthrottled */
+typedef void kit_scenario(enum kit_engine engine, enum fh_step step, bool done);
+void kit_crash_at(enum kit_engine engine, enum fh_step step, bool done);
+void kit_sleep_at(enum kit_engine engine, enum fh_step step, bool done);
+void kit_wake_early_at(enum kit_engine engine, enum fh_step step, bool done);
+/* KIT_STEP=<name>: only at that one. */
+void kit_at_every_step(enum kit_engine engine, kit_scenario *scenario, bool before, bool behind);
 
 #endif

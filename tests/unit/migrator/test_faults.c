@@ -7,19 +7,11 @@
 
 #define NTH_MAX 120
 
-static struct fh_move_settings quick(void)
-{
-    struct fh_move_settings settings;
-    fh_move_settings_init(&settings);
-    settings.duty_percent = 100;
-    return settings;
-}
-
 /* False: the move ended before the aim met anything. */
 static bool move_with_aim(size_t store, const struct fh_fault_aim *aim)
 {
     struct kit kit;
-    struct fh_move_settings settings = quick();
+    struct fh_move_settings settings = kit_quick();
     kit_open(&kit, KIT_MEMORY);
     kit_preload(&kit, 60);
     kit_write(&kit, 10);
@@ -84,7 +76,7 @@ static void survives_refusals(void **state)
 static bool move_with_catalog(enum fh_catalog_op op, unsigned nth, bool executes, enum fh_code code)
 {
     struct kit kit;
-    struct fh_move_settings settings = quick();
+    struct fh_move_settings settings = kit_quick();
     kit_open(&kit, KIT_MEMORY);
     kit_preload(&kit, 60);
     kit_write(&kit, 10);
@@ -137,7 +129,7 @@ static void calls_off_a_slow_freeze(void **state)
 {
     (void)state;
     struct kit kit;
-    struct fh_move_settings settings = quick();
+    struct fh_move_settings settings = kit_quick();
     settings.max_pause_us = 50000;
     kit_open(&kit, KIT_MEMORY);
     kit_preload(&kit, 60);
@@ -170,7 +162,7 @@ static void waits_for_the_catalog(void **state)
 {
     (void)state;
     struct kit kit;
-    struct fh_move_settings settings = quick();
+    struct fh_move_settings settings = kit_quick();
     kit_open(&kit, KIT_MEMORY);
     kit_preload(&kit, 60);
     kit_write(&kit, 10);

@@ -4,19 +4,11 @@
 
 #include "tests/unit/migrator/kit.h"
 
-static struct fh_move_settings quick(void)
-{
-    struct fh_move_settings settings;
-    fh_move_settings_init(&settings);
-    settings.duty_percent = 100;
-    return settings;
-}
-
 static void moves_whole(struct kit *kit, size_t authors, bool writes)
 {
     uint8_t before[32];
     uint8_t after[32];
-    struct fh_move_settings settings = quick();
+    struct fh_move_settings settings = kit_quick();
     if (authors > 0) {
         kit_preload(kit, authors);
         kit_write(kit, 50);

@@ -1,188 +1,22 @@
-/* A worker is ended, or put to sleep, before and behind every step there is; another takes over;
- * the sleeper then goes on where it was. Whatever the step: no write is lost, none is there twice,
- * no request fails, one home is left. */
-#include <stdio.h>
-#include <stdlib.h>
-#include <string.h>
-
+/* A worker that dies or sleeps before and behind every step there is: see scenarios.c. */
 #include "tests/unit/migrator/kit.h"
-
-static struct fh_move_settings quick(void)
-{
-    struct fh_move_settings settings;
-    fh_move_settings_init(&settings);
-    settings.duty_percent = 100;
-    return settings;
-}
-
-static bool hook_is_met(const struct kit *kit)
-{
-    return kit->hook_met;
-}
-
-static bool first_has_ended(const struct kit *kit)
-{
-    return fh_list_empty(&kit->migrators[0]->runs);
-}
-
-/* What leads to the steps that a plain move does not take. */
-static void arrange(struct kit *kit, enum fh_step step)
-{
-    if (step == FH_STEP_ERASE_TARGET) {
-        kit->hook_nth = 1;
-    }
-    if (step == FH_STEP_LOOK) {
-        const struct fh_fault_aim lost = {.ops = FH_FAULT_OP(FH_OP_APPLY),
-                                          .nth = 3,
-                                          .kind = FH_FAULT_FAIL_AFTER,
-                                          .code = FH_OUTCOME_UNKNOWN};
-        assert_int_equal(fh_store_fault_aim(kit->stores[1], &lost), FH_OK);
-    }
-    if (step == FH_STEP_TARGET_SET || step == FH_STEP_STATE_READ || step == FH_STEP_RESET) {
-        /* The target's home is there before the second claim; RESET: without a state. */
-        const struct fh_fault_aim lost = {.ops = FH_FAULT_OP(FH_OP_APPLY),
-                                          .nth = step == FH_STEP_RESET ? 1 : 3,
-                                          .kind = FH_FAULT_FAIL_BEFORE,
-                                          .code = FH_OUTCOME_UNKNOWN};
-        assert_int_equal(fh_store_fault_aim(kit->stores[1], &lost), FH_OK);
-    }
-}
-
-static void aim_hook(struct kit *kit, enum fh_step step, bool done, enum fh_hook_answer answer)
-{
-    kit->hook_step = step;
-    kit->hook_done = done;
-    kit->hook_nth = 1;
-    kit->hook_answer = answer;
-    arrange(kit, step);
-}
-
-static void start(struct kit *kit, enum kit_engine engine, enum fh_step step)
-{
-    struct fh_move_settings settings = quick();
-    kit_open(kit, engine);
-    kit_preload(kit, 120);
-    kit_write(kit, 10);
-    kit_start_writers(kit);
-    kit_create_move(kit, &settings);
-    if (step == FH_STEP_ERASE_TARGET) {
-        const struct fh_fault_aim corrupt = {.ops = FH_FAULT_OP(FH_OP_REFERENCES),
-                                             .nth = 1,
-                                             .kind = FH_FAULT_FAIL_BEFORE,
-                                             .code = FH_REFERENCE_VIOLATION};
-        assert_int_equal(fh_store_fault_aim(kit->stores[1], &corrupt), FH_OK);
-    }
-}
-
-static void finish(struct kit *kit, enum fh_step step)
-{
-    bool fails = step == FH_STEP_ERASE_TARGET;
-    kit_wait_phase(kit, fails ? FH_MOVE_FAILED : FH_MOVE_DONE);
-}
-
-static void check(struct kit *kit, enum fh_step step)
-{
-    bool fails = step == FH_STEP_ERASE_TARGET;
-    kit_stop_writers(kit);
-    kit_check(kit, fails ? 0 : 1, fails ? 1 : 2);
-}
-
-static void crash_at(enum kit_engine engine, enum fh_step step, bool done)
-{
-    struct kit kit;
-    start(&kit, engine, step);
-    aim_hook(&kit, step, done, FH_HOOK_DIE);
-    (void)kit_start_migrator(&kit, 0);
-    kit_turn_until(&kit, hook_is_met);
-    kit_stop_migrator(&kit, 0);
-    (void)kit_start_migrator(&kit, 1);
-    finish(&kit, step);
-    check(&kit, step);
-    kit_close(&kit);
-}
-
-static void sleep_at(enum kit_engine engine, enum fh_step step, bool done)
-{
-    struct kit kit;
-    start(&kit, engine, step);
-    aim_hook(&kit, step, done, FH_HOOK_HOLD);
-    (void)kit_start_migrator(&kit, 0);
-    kit_turn_until(&kit, hook_is_met);
-    (void)kit_start_migrator(&kit, 1);
-    finish(&kit, step);
-    fh_run_release(kit.hooked);
-    kit_turn_until(&kit, first_has_ended);
-    struct fh_migrator_stats stats;
-    fh_migrator_stats(kit.migrators[0], &stats);
-    assert_int_equal(stats.finished, 0); /* it saw that the move is not its own */
-    check(&kit, step);
-    kit_close(&kit);
-}
-
-/* The sleeper wakes while the other is still at it. */
-static void wake_early_at(enum kit_engine engine, enum fh_step step, bool done)
-{
-    struct kit kit;
-    start(&kit, engine, step);
-    aim_hook(&kit, step, done, FH_HOOK_HOLD);
-    (void)kit_start_migrator(&kit, 0);
-    kit_turn_until(&kit, hook_is_met);
-    struct fh_migrator *other = kit_start_migrator(&kit, 1);
-    while (other->stats.claimed == 0) {
-        kit_turn(&kit);
-    }
-    fh_run_release(kit.hooked);
-    finish(&kit, step);
-    kit_turn_until(&kit, first_has_ended);
-    check(&kit, step);
-    kit_close(&kit);
-}
-
-typedef void scenario(enum kit_engine engine, enum fh_step step, bool done);
-
-/* KIT_STEP=<name>: only that one. */
-static void at_every_step(enum kit_engine engine, scenario *run)
-{
-    const char *only = getenv("KIT_STEP");
-    for (enum fh_step step = FH_STEP_LOOK; step < FH_STEP_COUNT; step++) {
-        if (only != NULL && strcmp(only, fh_run_step_name(step)) != 0) {
-            continue;
-        }
-        for (int done = 0; done < 2; done++) {
-            print_message("%s%s\n", fh_run_step_name(step), done ? ".done" : "");
-            run(engine, step, done);
-        }
-    }
-}
 
 static void survives_crashes(void **state)
 {
     (void)state;
-    at_every_step(KIT_MEMORY, crash_at);
-}
-
-static void survives_crashes_on_sqlite(void **state)
-{
-    (void)state;
-    at_every_step(KIT_SQLITE, crash_at);
+    kit_at_every_step(KIT_MEMORY, kit_crash_at, true, true);
 }
 
 static void refuses_sleepers(void **state)
 {
     (void)state;
-    at_every_step(KIT_MEMORY, sleep_at);
+    kit_at_every_step(KIT_MEMORY, kit_sleep_at, true, true);
 }
 
 static void refuses_sleepers_that_wake_early(void **state)
 {
     (void)state;
-    at_every_step(KIT_MEMORY, wake_early_at);
-}
-
-static void refuses_sleepers_on_sqlite(void **state)
-{
-    (void)state;
-    at_every_step(KIT_SQLITE, wake_early_at);
+    kit_at_every_step(KIT_MEMORY, kit_wake_early_at, true, true);
 }
 
 int main(void)
@@ -191,8 +25,6 @@ int main(void)
         cmocka_unit_test(survives_crashes),
         cmocka_unit_test(refuses_sleepers),
         cmocka_unit_test(refuses_sleepers_that_wake_early),
-        cmocka_unit_test(survives_crashes_on_sqlite),
-        cmocka_unit_test(refuses_sleepers_on_sqlite),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
