@@ -102,7 +102,9 @@ int kit_set_up_empty(void **state)
     assert_int_equal(uv_loop_init(&f->loop), 0);
     f->env = (struct fh_env){.loop = &f->loop, .clock = fh_clock_system()};
     f->started_us = fh_clock_monotonic_us(f->env.clock);
-    fh_arena_init(&f->arena, (size_t)64 << 20);
+    for (size_t i = 0; i < 2 * KIT_HANDLES_MAX; i++) {
+        fh_arena_init(&f->arenas[i], (size_t)64 << 20);
+    }
     uv_timer_init(&f->loop, &f->tick);
     uv_timer_start(&f->tick, tick_cb, 10, 10);
     *state = f;
@@ -152,7 +154,9 @@ int kit_tear_down(void **state)
             kit_close(f, i);
         }
     }
-    fh_arena_close(&f->arena);
+    for (size_t i = 0; i < 2 * KIT_HANDLES_MAX; i++) {
+        fh_arena_close(&f->arenas[i]);
+    }
     uv_close((uv_handle_t *)&f->tick, NULL);
     uv_run(&f->loop, UV_RUN_DEFAULT);
     int rc = uv_loop_close(&f->loop);
@@ -167,9 +171,18 @@ static void done_cb(struct fh_catalog_request *request)
     f->pending--;
 }
 
-void kit_prepare(struct kit *f, struct fh_catalog_request *request, int64_t within_us)
+/* Two requests that may run at the same time must not share an arena; those of one worker may. */
+static bool is_quick(enum fh_catalog_op op)
 {
-    request->arena = &f->arena;
+    return op == FH_CATALOG_TENANT_GET || op == FH_CATALOG_TENANT_ADVANCE ||
+           op == FH_CATALOG_MOVE_CLAIM || op == FH_CATALOG_MOVE_ADVANCE ||
+           op == FH_CATALOG_MOVE_SWITCH;
+}
+
+void kit_prepare(struct kit *f, size_t handle, struct fh_catalog_request *request,
+                 int64_t within_us)
+{
+    request->arena = &f->arenas[2 * handle + (is_quick(request->op) ? 0 : 1)];
     request->done_cb = done_cb;
     request->arg = f;
     request->deadline_us = fh_clock_monotonic_us(f->env.clock) + within_us;
@@ -179,7 +192,7 @@ void kit_prepare(struct kit *f, struct fh_catalog_request *request, int64_t with
 
 void kit_submit(struct kit *f, size_t handle, struct fh_catalog_request *request, int64_t within_us)
 {
-    kit_prepare(f, request, within_us);
+    kit_prepare(f, handle, request, within_us);
     assert_int_equal(fh_catalog_submit(f->handles[handle].catalog, request), FH_OK);
     f->pending++;
 }
@@ -290,4 +303,13 @@ void kit_await_number(struct kit *f, const char *sql, long long number)
     while (kit_number(sql) != number) {
         kit_turn(f);
     }
+}
+
+struct fh_pgtest_session *kit_hold_commits(void)
+{
+    struct fh_pgtest_session *holder =
+        fh_pgtest_session_open(server, FH_PGTEST_OWNER,
+                               "BEGIN; UPDATE freehold_catalog.catalog SET last_event=last_event");
+    assert_non_null(holder);
+    return holder;
 }

@@ -41,8 +41,8 @@ struct kit_handle {
 struct kit {
     uv_loop_t loop;
     struct fh_env env;
-    struct fh_arena arena;
-    uv_timer_t tick; /* keeps the loop turning */
+    struct fh_arena arenas[2 * KIT_HANDLES_MAX]; /* of each handle's quick requests and others */
+    uv_timer_t tick;                             /* keeps the loop turning */
     int64_t started_us;
     struct kit_handle handles[KIT_HANDLES_MAX];
     size_t pending;
@@ -65,7 +65,8 @@ void kit_close(struct kit *f, size_t handle);
 /* One turn of the loop, at most 10 ms; fails when the test takes too long. */
 void kit_turn(struct kit *f);
 
-void kit_prepare(struct kit *f, struct fh_catalog_request *request, int64_t within_us);
+void kit_prepare(struct kit *f, size_t handle, struct fh_catalog_request *request,
+                 int64_t within_us);
 /* Counts as pending until done. */
 void kit_submit(struct kit *f, size_t handle, struct fh_catalog_request *request,
                 int64_t within_us);
@@ -92,5 +93,11 @@ void kit_forget_hints(struct kit *f);
 long long kit_number(const char *sql);
 /* Turns the loop until the statement gives the number. */
 void kit_await_number(struct kit *f, const char *sql, long long number);
+/* Holds the last step of every change, behind which only COMMIT comes, until it is closed. */
+struct fh_pgtest_session *kit_hold_commits(void);
+/* How many of our connections wait for a lock. */
+#define KIT_WAITING                                                           \
+    "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock' AND " \
+    "application_name IN ('freehold catalog quick','freehold catalog slow')"
 
 #endif

@@ -6,7 +6,6 @@
 
 #define OURS "application_name LIKE 'freehold catalog%'"
 #define LANES "application_name IN ('freehold catalog quick','freehold catalog slow')"
-#define WAITING "SELECT count(*) FROM pg_stat_activity WHERE wait_event_type='Lock' AND " LANES
 #define SHORT_US (KIT_SECOND_US / 2)
 #define GENEROUS_US (20 * KIT_SECOND_US) /* against hanging only */
 
@@ -102,22 +101,12 @@ static void keeps_deadlines_with_a_frozen_server(void **state)
     assert_int_equal(state_of(f), FH_TENANT_ACTIVE);
 }
 
-/* Holds the last step of every change, behind which only COMMIT comes. */
-static struct fh_pgtest_session *hold_commits(void)
-{
-    struct fh_pgtest_session *holder =
-        fh_pgtest_session_open(kit_server(), FH_PGTEST_OWNER,
-                               "BEGIN; UPDATE freehold_catalog.catalog SET last_event=last_event");
-    assert_non_null(holder);
-    return holder;
-}
-
 /* COMMIT was sent when the server froze: unknown, within the deadline. Asked again, the change
  * waits for what became of the first, and is made once. */
 static void tells_an_unknown_outcome(void **state)
 {
     struct kit *f = *state;
-    struct fh_pgtest_session *holder = hold_commits();
+    struct fh_pgtest_session *holder = kit_hold_commits();
     struct fh_catalog_request change = kit_advance(&f->tenant, FH_TENANT_SUSPENDED);
     change.as.advance.from_states = 1u << FH_TENANT_ACTIVE;
     change.as.advance.generation = 1;
@@ -125,7 +114,7 @@ static void tells_an_unknown_outcome(void **state)
     struct fh_catalog_request again = change;
     int64_t since_us = fh_clock_monotonic_us(f->env.clock);
     kit_submit(f, 0, &change, 5 * KIT_SECOND_US);
-    kit_await_number(f, WAITING, 1);
+    kit_await_number(f, KIT_WAITING, 1);
     assert_int_equal(fh_pgtest_freeze(kit_server()), FH_OK);
     kit_wait(f);
     assert_int_equal(change.code, FH_OUTCOME_UNKNOWN);
@@ -204,20 +193,20 @@ static void tells_a_cut_behind_commit(void **state)
 {
     struct kit *f = *state;
     struct fh_proxy *proxy = open_through_proxy(f, 2);
-    struct fh_pgtest_session *holder = hold_commits();
+    struct fh_pgtest_session *holder = kit_hold_commits();
     struct fh_catalog_request made = creation(f); /* nobody is told of: no byte but the answer's */
     struct fh_catalog_request again = creation(f);
-    kit_prepare(f, &made, GENEROUS_US);
+    kit_prepare(f, 2, &made, GENEROUS_US);
     made.audit.request_id = FH_STR("once");
     assert_int_equal(fh_catalog_submit(f->handles[2].catalog, &made), FH_OK);
     f->pending++;
-    kit_await_number(f, WAITING, 1);
+    kit_await_number(f, KIT_WAITING, 1);
     fh_proxy_cut_after(proxy, FH_PROXY_TO_CLIENT, 0);
     fh_pgtest_session_close(holder);
     kit_wait(f);
     assert_int_equal(made.code, FH_OUTCOME_UNKNOWN);
     assert_int_equal(fh_proxy_cuts(proxy), 1);
-    kit_prepare(f, &again, GENEROUS_US);
+    kit_prepare(f, 2, &again, GENEROUS_US);
     again.audit.request_id = FH_STR("once");
     assert_int_equal(fh_catalog_submit(f->handles[2].catalog, &again), FH_OK);
     f->pending++;
@@ -301,11 +290,11 @@ static void gives_up_connecting_to_a_silent_peer(void **state)
 static void closes_with_requests_in_flight(void **state)
 {
     struct kit *f = *state;
-    struct fh_pgtest_session *holder = hold_commits();
+    struct fh_pgtest_session *holder = kit_hold_commits();
     struct fh_catalog_request requests[9];
     requests[0] = kit_advance(&f->tenant, FH_TENANT_SUSPENDED);
     kit_submit(f, 0, &requests[0], 30 * KIT_SECOND_US);
-    kit_await_number(f, WAITING, 1);
+    kit_await_number(f, KIT_WAITING, 1);
     assert_int_equal(fh_pgtest_freeze(kit_server()), FH_OK);
     for (size_t i = 1; i < 9; i++) {
         requests[i] = kit_get(&f->tenant);
@@ -349,7 +338,7 @@ static void refuses_more_than_its_queue_holds(void **state)
     assert_int_equal(fh_pgtest_freeze(kit_server()), FH_OK);
     while (taken < 4200) {
         requests[taken] = kit_get(&f->tenant);
-        kit_prepare(f, &requests[taken], 600 * KIT_SECOND_US);
+        kit_prepare(f, 0, &requests[taken], 600 * KIT_SECOND_US);
         if (fh_catalog_submit(f->handles[0].catalog, &requests[taken]) != FH_OK) {
             break;
         }

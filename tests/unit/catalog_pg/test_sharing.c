@@ -65,51 +65,85 @@ static void tells_its_own_changes_once(void **state)
     assert_int_equal(count_hints(f, 1, FH_CATALOG_HINT_TENANT), 10);
 }
 
+/* Two changes, the second begun while the first has written and not yet committed. */
+static void run_against(struct kit *f, struct fh_catalog_request *first,
+                        struct fh_catalog_request *second)
+{
+    struct fh_pgtest_session *holder = kit_hold_commits();
+    kit_submit(f, 0, first, 30 * KIT_SECOND_US);
+    kit_await_number(f, KIT_WAITING, 1);
+    kit_submit(f, 1, second, 30 * KIT_SECOND_US);
+    kit_await_number(f, KIT_WAITING, 2);
+    fh_pgtest_session_close(holder);
+    kit_wait(f);
+}
+
 /* Both saw the same beat: one gets the move, and its generation is the only one that counts. */
 static void lets_one_of_two_claims_win(void **state)
 {
     struct kit *f = *state;
     struct fh_move move = kit_move(f);
-    for (int round = 0; round < 25; round++) {
-        struct fh_catalog_request claims[4];
-        size_t won = 0;
-        size_t winner = 0;
-        for (size_t i = 0; i < 4; i++) {
-            claims[i] = kit_claim(&move);
-            kit_submit(f, i % 2, &claims[i], 30 * KIT_SECOND_US);
-        }
-        kit_wait(f);
-        for (size_t i = 0; i < 4; i++) {
-            assert_true(claims[i].code == FH_OK || claims[i].code == FH_PRECONDITION);
-            won += claims[i].code == FH_OK ? 1 : 0;
-            winner = claims[i].code == FH_OK ? i : winner;
-        }
-        assert_int_equal(won, 1);
-        assert_int_equal(claims[winner].as.move_claim.move.generation, (uint64_t)round + 2);
-        assert_int_equal(claims[winner].as.move_claim.placement.generation, (uint64_t)round + 2);
-        move = claims[winner].as.move_claim.move;
-    }
-    assert_int_equal(kit_number("SELECT generation FROM freehold_catalog.placements"), 26);
-    assert_int_equal(kit_number("SELECT beat FROM freehold_catalog.moves"), 25);
+    struct fh_catalog_request first = kit_claim(&move);
+    struct fh_catalog_request second = kit_claim(&move);
+    run_against(f, &first, &second);
+    assert_int_equal(first.code, FH_OK);
+    assert_int_equal(second.code, FH_PRECONDITION);
+    assert_int_equal(first.as.move_claim.placement.generation, 2);
+    assert_int_equal(second.as.move_claim.placement.generation, 2); /* as it is */
+    assert_int_equal(second.as.move_claim.move.beat, 1);
+    assert_int_equal(kit_number("SELECT generation FROM freehold_catalog.placements"), 2);
+    assert_int_equal(kit_number("SELECT beat FROM freehold_catalog.moves"), 1);
 }
 
 static void lets_one_of_two_changes_of_state_win(void **state)
 {
     struct kit *f = *state;
-    struct fh_catalog_request changes[8];
-    size_t won = 0;
-    for (size_t i = 0; i < 8; i++) {
-        changes[i] = kit_advance(&f->tenant, FH_TENANT_SUSPENDED);
-        changes[i].as.advance.generation = 1;
-        changes[i].as.advance.bump_generation = true;
-        kit_submit(f, i % 2, &changes[i], 30 * KIT_SECOND_US);
+    struct fh_catalog_request first = kit_advance(&f->tenant, FH_TENANT_SUSPENDED);
+    struct fh_catalog_request second = kit_advance(&f->tenant, FH_TENANT_DELETING);
+    first.as.advance.generation = second.as.advance.generation = 1;
+    first.as.advance.bump_generation = second.as.advance.bump_generation = true;
+    run_against(f, &first, &second);
+    assert_int_equal(first.code, FH_OK);
+    assert_int_equal(second.code, FH_PRECONDITION);
+    assert_int_equal(second.as.advance.tenant.state, FH_TENANT_SUSPENDED);
+    assert_int_equal(second.as.advance.tenant.placement.generation, 2);
+}
+
+/* A switch against whoever takes the move over meanwhile: the switch came first, so it counts, and
+ * the other hears of it. The other way round it would have been refused. */
+static void lets_a_switch_or_a_takeover_win(void **state)
+{
+    struct kit *f = *state;
+    struct fh_move move = kit_move(f);
+    struct fh_catalog_request claim = kit_claim(&move);
+    assert_int_equal(kit_run(f, 0, &claim), FH_OK);
+    for (enum fh_move_phase phase = FH_MOVE_PLANNED; phase < FH_MOVE_SWITCHING; phase++) {
+        struct fh_catalog_request step = {.op = FH_CATALOG_MOVE_ADVANCE};
+        step.as.move_advance.uuid = move.uuid;
+        step.as.move_advance.generation = 2;
+        step.as.move_advance.from = phase;
+        step.as.move_advance.to = phase + 1;
+        assert_int_equal(kit_run(f, 0, &step), FH_OK);
+        move = step.as.move_advance.move;
     }
-    kit_wait(f);
-    for (size_t i = 0; i < 8; i++) {
-        won += changes[i].code == FH_OK ? 1 : 0;
-        assert_int_equal(changes[i].as.advance.tenant.placement.generation, 2);
-    }
-    assert_int_equal(won, 1);
+    struct fh_catalog_request first = {.op = FH_CATALOG_MOVE_SWITCH};
+    first.as.move_switch.uuid = move.uuid;
+    first.as.move_switch.generation = 2;
+    first.as.move_switch.epoch = 1;
+    struct fh_catalog_request again = first;
+    struct fh_catalog_request second = kit_claim(&move);
+    f->handles[1].hint_count = 0;
+    run_against(f, &first, &second);
+    assert_int_equal(first.code, FH_OK);
+    assert_string_equal(first.as.move_switch.placement.store, "south");
+    assert_int_equal(first.as.move_switch.placement.epoch, 2);
+    assert_int_equal(second.code, FH_PRECONDITION);
+    assert_int_equal(second.as.move_claim.move.phase, FH_MOVE_SETTLED);
+    kit_await_hint(f, 1, FH_CATALOG_HINT_TENANT, &f->tenant);
+    /* Asked again, as behind an unknown outcome: told that it was made. */
+    assert_int_equal(kit_run(f, 1, &again), FH_PRECONDITION);
+    assert_int_equal(again.as.move_switch.move.phase, FH_MOVE_SETTLED);
+    assert_int_equal(again.as.move_switch.placement.epoch, 2);
 }
 
 /* Events are numbered as they can be read: whoever reads on from the last number misses none. */
@@ -118,13 +152,19 @@ static void numbers_events_without_a_gap(void **state)
     struct kit *f = *state;
     struct fh_catalog_request changes[60];
     uint64_t seen = 0;
+    struct fh_pgtest_session *holder = kit_hold_commits();
     for (size_t i = 0; i < 60; i++) {
         changes[i] = (struct fh_catalog_request){.op = FH_CATALOG_STORE_CREATE};
-        (void)snprintf(changes[i].as.store.name, sizeof(changes[i].as.store.name), "s%zu", i / 2);
+        (void)snprintf(changes[i].as.store.name, sizeof(changes[i].as.store.name), "s%zu", i);
         changes[i].as.store.engine = FH_STR("sqlite");
         kit_submit(f, i % 2, &changes[i], 30 * KIT_SECOND_US);
     }
+    kit_await_number(f, KIT_WAITING, 2); /* both in their last step */
+    fh_pgtest_session_close(holder);
     kit_wait(f);
+    for (size_t i = 0; i < 60; i++) {
+        assert_int_equal(changes[i].code, FH_OK);
+    }
     while (true) {
         struct fh_catalog_request page = {.op = FH_CATALOG_EVENTS};
         page.as.events.after_id = seen;
@@ -137,7 +177,7 @@ static void numbers_events_without_a_gap(void **state)
             break;
         }
     }
-    assert_int_equal(seen, 2 + 2 + 30); /* of the kit: two stores, a tenant made and activated */
+    assert_int_equal(seen, 2 + 2 + 60); /* of the kit: two stores, a tenant made and activated */
 }
 
 struct opener {
@@ -266,6 +306,7 @@ int main(int argc, char **argv)
         TEST(tells_its_own_changes_once),
         TEST(lets_one_of_two_claims_win),
         TEST(lets_one_of_two_changes_of_state_win),
+        TEST(lets_a_switch_or_a_takeover_win),
         TEST(numbers_events_without_a_gap),
         TEST(reads_placements_beside_a_sweep),
         EMPTY_TEST(makes_its_tables_once_for_all),
