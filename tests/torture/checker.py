@@ -11,6 +11,7 @@ The state of a record is its value, or None. What the calls mean:
 
     put v      -> v             delete   None -> None (result False), v -> None (result True)
     get        result == state  add n    s -> s + n (result the sum; a missing record counts as 0)
+    purge      -> None; a deleted record is purged as well as a live one (result False: neither was there)
 
 What is wrong is told as one of four words. `lost`: an acknowledged write that no later read could
 see. `duplicated`: an increment that counts twice, or a request id with two audit events.
@@ -47,6 +48,8 @@ def effect(call, state):
         return True, call.value
     if call.kind == "delete":
         return not answered or call.result == (state is not None), None
+    if call.kind == "purge":
+        return not answered or call.result or state is None, None
     if call.kind == "add":
         total = (state or 0) + call.value
         return not answered or call.result == total, total
@@ -92,7 +95,7 @@ def is_linearizable(calls, initial=None):
 
 
 def writes_of(calls):
-    return [c for c in calls if c.kind in ("put", "add", "delete") and c.outcome != NONE]
+    return [c for c in calls if c.kind in ("put", "add", "delete", "purge") and c.outcome != NONE]
 
 
 def name_fault(calls):
@@ -123,7 +126,7 @@ def name_fault(calls):
             return "resurrected", f"{read.result!r} was read, which nobody wrote to this record"
         if source is not None and source.end is not None and later:
             return "resurrected", f"{read.result!r} was read after {later[-1].kind} had replaced it"
-        if read.result is None and not any(c.kind == "delete" for c in writes_of(calls)) and later:
+        if read.result is None and not any(c.kind in ("delete", "purge") for c in writes_of(calls)) and later:
             return "lost", f"no record, after {later[-1].value!r} was acknowledged"
     for read in reads:
         acknowledged = [

@@ -23,13 +23,13 @@ class Call:
     client: int
     tenant: str
     key: str
-    kind: str  # "put", "delete", "get", "add"
+    kind: str  # "put", "delete", "purge", "get", "add"
     value: object = None  # put: the value; add: the number
     request_id: str = ""
     start: int = 0
     end: int | None = None  # None: never
     outcome: str = UNKNOWN
-    result: object = None  # get: the value, None for no record; add: the sum; delete: was there one
+    result: object = None  # get: the value, None for no record; add: the sum; delete, purge: was there one
 
 
 class History:

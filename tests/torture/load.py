@@ -126,12 +126,17 @@ class Load:
         code, _ = self.call(cache, client, "UpdateRecord", request)
         History.end(one, OK if code == "OK" else UNKNOWN)
 
-    def delete(self, cache, client, key, number):
-        """Without a record there is nothing to delete, and no commit record to look for."""
-        request_id = f"delete-{client}-{number}"
-        request = d.DeleteRecordRequest(name=f"tables/items/records/{key}", request_id=request_id)
-        one = self.history.begin(client, self.tenant, key, "delete", None, request_id)
-        code, _ = self.call(cache, client, "DeleteRecord", request, final=("NOT_FOUND",))
+    def remove(self, cache, client, key, number, kind):
+        """Without a record there is nothing to remove, and no commit record to look for."""
+        request_id = f"{kind}-{client}-{number}"
+        kinds = {
+            "delete": (d.DeleteRecordRequest, "DeleteRecord"),
+            "purge": (d.PurgeRecordRequest, "PurgeRecord"),
+        }
+        message, method = kinds[kind]
+        request = message(name=f"tables/items/records/{key}", request_id=request_id)
+        one = self.history.begin(client, self.tenant, key, kind, None, request_id)
+        code, _ = self.call(cache, client, method, request, final=("NOT_FOUND",))
         if code == "NOT_FOUND":
             one.request_id = ""
         History.end(one, OK if code in ("OK", "NOT_FOUND") else UNKNOWN, code == "OK")
@@ -221,8 +226,10 @@ class Load:
             what = rng.random()
             if what < 0.35:
                 self.put(cache, client, key, number)
-            elif what < 0.45:
-                self.delete(cache, client, key, number)
+            elif what < 0.40:
+                self.remove(cache, client, key, number, "delete")
+            elif what < 0.48:
+                self.remove(cache, client, key, number, "purge")
             elif what < 0.75:
                 self.get(cache, client, key)
             elif what < 0.87:

@@ -36,6 +36,11 @@ def test_right_histories():
     assert words(call(1, 2, "add", 1, 1), call(3, 4, "add", 2, 3), call(5, 6, "get", result=3)) == []
     assert words(call(1, 2, "put", "t/1"), call(3, 4, "delete", result=True), call(5, 6, "get")) == []
     assert words(call(1, 2, "delete", result=False), call(3, 4, "get")) == []
+    # A purge takes the deleted record away too, and says so.
+    put = call(1, 2, "put", "t/1")
+    assert words(put, call(3, 4, "delete", result=True), call(5, 6, "purge", result=True)) == []
+    assert words(put, call(3, 4, "purge", result=True), call(5, 6, "purge", result=False)) == []
+    assert words(put, call(3, 4, "purge", result=False)) != []
 
 
 def test_unknown_outcomes():
