@@ -1,38 +1,87 @@
 /* jansson does not always tell when memory ran out: parsing answers NULL as for malformed text, or,
  * when the buffer of a string could not grow, goes on with bytes missing. So the allocator here
  * remembers a refusal, and a value that was made in spite of one is thrown away: a text that lost
- * its middle must not become a subject or a key. */
+ * its middle must not become a subject or a key.
+ *
+ * Nor may bytes be missing while it parses: without its closing quote a string is read beyond its
+ * end. So the first refusal is made good from a reserve that holds any such buffer, and the text,
+ * which jansson gets byte by byte, ends there. */
 #include "base/json.h"
 
 #include <stdbool.h>
+#include <stddef.h>
 
 #include "base/alloc.h"
 
+#define RESERVE_BYTES 4096 /* of small texts, without a heap */
+
 static _Thread_local bool starved;
+static _Thread_local _Alignas(max_align_t) char small_reserve[RESERVE_BYTES];
+static _Thread_local char *reserve; /* NULL: none, or taken */
+static _Thread_local size_t reserve_bytes;
+static _Thread_local void *reserved; /* what was taken */
 
 static void *counted_malloc(size_t size)
 {
     void *memory = fh_malloc(size);
     if (memory == NULL) {
         starved = true;
+        if (reserve != NULL && size <= reserve_bytes) {
+            memory = reserve;
+            reserved = memory;
+        }
+        reserve = NULL;
     }
     return memory;
+}
+
+static void counted_free(void *memory)
+{
+    if (memory != reserved) {
+        fh_free(memory);
+    }
+}
+
+static size_t next_byte(void *buffer, size_t size, void *arg)
+{
+    struct fh_str *rest = arg;
+    if (starved || rest->len == 0 || size == 0) {
+        return 0;
+    }
+    *(char *)buffer = rest->data[0];
+    rest->data++;
+    rest->len--;
+    return 1;
 }
 
 /* A constructor, because jansson's allocator must not change while a value lives. */
 __attribute__((constructor)) static void adopt_heap(void)
 {
-    json_set_alloc_funcs(counted_malloc, fh_free);
+    json_set_alloc_funcs(counted_malloc, counted_free);
 }
 
 enum fh_code fh_json_parse(struct fh_str text, json_t **out, json_error_t *where)
 {
+    /* jansson doubles a buffer, from 16 bytes on. */
+    const size_t wanted = 2 * text.len + 64;
+    char *large_reserve = wanted > sizeof(small_reserve) ? fh_malloc(wanted) : NULL;
+    struct fh_str rest = text;
     *out = NULL;
+    if (wanted > sizeof(small_reserve) && large_reserve == NULL) {
+        return FH_NOMEM;
+    }
     starved = false;
-    json_t *value = json_loadb(text.len > 0 ? text.data : "", text.len,
-                               JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, where);
+    reserve = large_reserve != NULL ? large_reserve : small_reserve;
+    reserve_bytes = wanted;
+    json_t *value =
+        json_load_callback(next_byte, &rest, JSON_REJECT_DUPLICATES | JSON_DECODE_ANY, where);
+    reserve = NULL;
     if (starved) {
         json_decref(value);
+    }
+    reserved = NULL; /* the parser's buffers are gone, and with a refusal the value, too */
+    fh_free(large_reserve);
+    if (starved) {
         return FH_NOMEM;
     }
     *out = value;
