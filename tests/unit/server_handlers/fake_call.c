@@ -122,6 +122,9 @@ void fake_call_free(struct fh_call *call)
     if (call->response != NULL) {
         protobuf_c_message_free_unpacked(call->response, NULL);
     }
+    for (size_t i = 0; i < call->sent_count; i++) {
+        protobuf_c_message_free_unpacked(call->sent[i], NULL);
+    }
     free(call); /* NOLINT(fh-alloc): as it was made */
 }
 
@@ -129,6 +132,7 @@ static void end(struct fh_call *call, enum fh_code code)
 {
     FH_ASSERT(!call->ended);
     call->ended = true;
+    call->heard = true;
     call->code = code;
     call->cancelled_cb = NULL;
 }
@@ -192,19 +196,26 @@ void fh_call_add_trailer(struct fh_call *call, const char *key, struct fh_str va
     (void)value;
 }
 
-void fh_call_reply(struct fh_call *call, const ProtobufCMessage *response)
+/* What went out, as its reader has it; it is as well-formed as what may come in. */
+static ProtobufCMessage *carry(const struct fh_call *call, const ProtobufCMessage *message)
 {
-    FH_ASSERT(response->descriptor == call->output);
-    end(call, FH_OK);
-    FH_ASSERT(protobuf_c_message_get_packed_size(response) <= sizeof(packed));
-    size_t len = protobuf_c_message_pack(response, packed);
-    /* What went out is as well-formed as what may come in. */
+    FH_ASSERT(message->descriptor == call->output);
+    FH_ASSERT(protobuf_c_message_get_packed_size(message) <= sizeof(packed));
+    size_t len = protobuf_c_message_pack(message, packed);
     struct fh_str bytes = {.data = (const char *)packed, .len = len};
     struct fh_error error = FH_ERROR_INIT;
     enum fh_code code = fh_wire_check(call->output, bytes, &error);
     FH_ASSERT(code == FH_OK);
-    call->response = protobuf_c_message_unpack(call->output, NULL, len, packed);
-    FH_ASSERT(call->response != NULL);
+    ProtobufCMessage *out = protobuf_c_message_unpack(call->output, NULL, len, packed);
+    FH_ASSERT(out != NULL);
+    return out;
+}
+
+void fh_call_reply(struct fh_call *call, const ProtobufCMessage *response)
+{
+    FH_ASSERT(call->sent_count == 0);
+    end(call, FH_OK);
+    call->response = carry(call, response);
     settle(call);
 }
 
@@ -240,9 +251,14 @@ void fh_call_fail_code(struct fh_call *call, enum fh_code code)
 
 enum fh_code fh_call_send(struct fh_call *call, const ProtobufCMessage *message)
 {
-    (void)call;
-    (void)message;
-    return FH_UNIMPLEMENTED;
+    FH_ASSERT(!call->ended);
+    if (call->reader_slow) {
+        return FH_FULL;
+    }
+    FH_ASSERT(call->sent_count < FAKE_CALL_SENT_MAX);
+    call->sent[call->sent_count++] = carry(call, message);
+    call->heard = true;
+    return FH_OK;
 }
 
 void fh_call_on_writable(struct fh_call *call, fh_call_writable_cb *writable_cb, void *arg)

@@ -16,13 +16,19 @@
 #include "server/rpc/call.h"
 #include "server/rpc/server.h"
 
+#define FAKE_CALL_SENT_MAX 64
+
 struct fh_call {
     /* How it ended: for tests */
     bool ended;
     enum fh_code code;
     char message[FH_ERROR_MESSAGE_MAX];
-    char field[FH_ERROR_FIELD_MAX]; /* of the first violation, or "" */
-    ProtobufCMessage *response;     /* with FH_OK; lives until fake_call_free() */
+    char field[FH_ERROR_FIELD_MAX];             /* of the first violation, or "" */
+    ProtobufCMessage *response;                 /* with FH_OK; lives until fake_call_free() */
+    ProtobufCMessage *sent[FAKE_CALL_SENT_MAX]; /* of a stream, in order; as long */
+    size_t sent_count;
+    bool heard;       /* set by every message that is sent, and by the end */
+    bool reader_slow; /* for tests to set: messages are refused with FH_FULL */
 
     /* The fake's */
     struct fh_arena arena;

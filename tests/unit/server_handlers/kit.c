@@ -226,6 +226,7 @@ void kit_open_bare(struct kit *kit)
     kit->tenants = fh_tenant_admin_service(&kit->services);
     kit->stores = fh_store_admin_service(&kit->services);
     kit->schema = fh_schema_service(&kit->services);
+    kit->moves = fh_move_admin_service(&kit->services);
     kit->operator_ = principal_of("olga", FH_REALM_OPERATOR, FH_ROLE_OPERATOR);
     kit->alice = principal_of("alice", FH_REALM_TENANT, FH_ROLE_ADMIN);
     kit->bob = principal_of("bob", FH_REALM_TENANT, FH_ROLE_ADMIN);

@@ -44,6 +44,7 @@ struct kit {
     struct fh_rpc_service tenants;
     struct fh_rpc_service stores;
     struct fh_rpc_service schema;
+    struct fh_rpc_service moves;
     struct fh_arena arena;         /* of the messages a test builds */
     struct fh_principal alice;     /* of tenant a */
     struct fh_principal bob;       /* of tenant b */
