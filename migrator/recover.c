@@ -143,16 +143,22 @@ static enum fh_step odd(struct fh_run *run, enum fh_step again, const char *what
     return fh_run_trouble(run, FH_UNAVAILABLE, again);
 }
 
-static enum fh_step source_odd(struct fh_run *run, const char *what)
+/* Before the switch the move fails, once both fences have been looked at. */
+static void doom(struct fh_run *run, const char *what)
 {
-    if (run->committed) {
-        return odd(run, FH_STEP_SOURCE_READ, what);
-    }
     if (!run->failing && fh_move_is_before_switch(run->move.phase)) {
         run->failing = true;
         run->complained = false;
         fh_run_say(run, "%s", what);
     }
+}
+
+static enum fh_step source_odd(struct fh_run *run, const char *what)
+{
+    if (run->committed) {
+        return odd(run, FH_STEP_SOURCE_READ, what);
+    }
+    doom(run, what);
     fh_run_open_gate(run);
     return FH_STEP_TARGET_READ;
 }
@@ -175,10 +181,21 @@ enum fh_step fh_run_after_source_read(struct fh_run *run, enum fh_code code)
         return run->committed ? FH_STEP_TARGET_READ
                               : source_odd(run, "the source has no home of this tenant");
     }
+    if (fh_run_is_permanent(code)) {
+        return source_odd(run, fh_error_text(&run->error));
+    }
     if (code != FH_OK) {
         return fh_run_trouble(run, code, FH_STEP_SOURCE_READ);
     }
     run->seen = run->calls[0].request.as.fence.seen;
+#ifdef FREEHOLD_FAULTS
+    if (run->adopt != FH_STEP_WAIT) {
+        enum fh_step again = run->adopt;
+        run->adopt = FH_STEP_WAIT;
+        run->generation = run->seen.generation;
+        return fh_run_wait(run, HASTE_US, again);
+    }
+#endif
     if (run->seen.epoch != run->move.source.epoch || run->seen.mode == FH_FENCE_INCOMING) {
         return source_odd(run, "the source's home is not the one that was to be moved");
     }
@@ -224,6 +241,10 @@ enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
         return run->committed ? odd(run, FH_STEP_TARGET_READ, "the tenant's home is not there")
                               : decide(run);
     }
+    if (fh_run_is_permanent(code) && !run->committed) {
+        doom(run, fh_error_text(&run->error));
+        return decide(run); /* there is nothing there that could be erased */
+    }
     if (code != FH_OK) {
         return fh_run_trouble(run, code, FH_STEP_TARGET_READ);
     }
@@ -235,11 +256,7 @@ enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
         if (run->committed) {
             return odd(run, FH_STEP_TARGET_READ, what);
         }
-        if (!run->failing && fh_move_is_before_switch(run->move.phase)) {
-            run->failing = true;
-            run->complained = false;
-            fh_run_say(run, "%s", what);
-        }
+        doom(run, what);
         return decide(run); /* it is not touched */
     }
     if (run->seen.generation > run->generation) {

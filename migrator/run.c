@@ -8,19 +8,10 @@
  */
 #include "migrator/run.h"
 
-#include <stdio.h>
-
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/fault_point.h"
 #include "migrator/internal.h"
-
-#define SECOND_US ((int64_t)1000000)
-#define BACKOFF_US_MIN (50 * (int64_t)1000)
-#define BACKOFF_US_MAX (10 * SECOND_US)
-#define PATIENCE_US_MIN (10 * SECOND_US)
-#define PATIENCE_US_MAX (600 * SECOND_US)
-#define GATED_US_MIN 1000 /* a request is given at least that, also at the end of the budget */
 
 static const struct {
     const char *name;
@@ -44,176 +35,8 @@ const char *fh_run_step_name(enum fh_step step)
     return step > FH_STEP_DROP && step < FH_STEP_COUNT ? steps[step].name : "none";
 }
 
-int64_t fh_run_now(const struct fh_run *run)
-{
-    return fh_clock_monotonic_us(run->migrator->env->clock);
-}
-
-void fh_run_say(struct fh_run *run, const char *format, ...)
-{
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(run->message, sizeof(run->message), format, args);
-    va_end(args);
-}
-
-bool fh_cursor_set(struct fh_cursor *cursor, struct fh_str text)
-{
-    if (text.len == 0 || text.len > sizeof(cursor->bytes)) {
-        return false;
-    }
-    memcpy(cursor->bytes, text.data, text.len);
-    cursor->len = text.len;
-    return true;
-}
-
-struct fh_str fh_cursor_str(const struct fh_cursor *cursor)
-{
-    return (struct fh_str){.data = cursor->bytes, .len = cursor->len};
-}
-
-bool fh_cursor_equal(const struct fh_cursor *a, const struct fh_cursor *b)
-{
-    return fh_str_eq(fh_cursor_str(a), fh_cursor_str(b));
-}
-
-struct fh_fence_guard fh_run_guard(const struct fh_run *run, uint32_t modes)
-{
-    return (struct fh_fence_guard){.generation = run->generation, .modes = modes};
-}
-
 /* From one step to the next that waits. */
 static void proceed(struct fh_run *run, enum fh_step next);
-
-static void note(struct fh_run *run, enum fh_code code, const struct fh_error *error)
-{
-    if (run->code != FH_OK || code == FH_OK) {
-        return;
-    }
-    run->code = code;
-    run->error = *error;
-    if (run->error.message[0] == '\0') {
-        (void)fh_error_set(&run->error, code, "%s", fh_code_text(code));
-    }
-}
-
-static void finish_step(struct fh_run *run);
-
-static void call_done_cb(struct fh_request *request)
-{
-    struct fh_run_call *call = request->arg;
-    struct fh_run *run = call->run;
-    note(run, request->code, &request->error);
-    if (--run->pending == 0) {
-        finish_step(run);
-    }
-}
-
-static void catalog_done_cb(struct fh_catalog_request *request)
-{
-    struct fh_run *run = request->arg;
-    note(run, request->code, &request->error);
-    if (--run->pending == 0) {
-        finish_step(run);
-    }
-}
-
-static int64_t request_deadline(const struct fh_run *run)
-{
-    int64_t now = fh_run_now(run);
-    int64_t deadline = now + run->patience_us;
-    if (run->gated && run->recovered && !run->committed) {
-        int64_t budget = run->gate_closed_us + run->move.settings.max_pause_us;
-        budget = budget > now + GATED_US_MIN ? budget : now + GATED_US_MIN;
-        deadline = budget < deadline ? budget : deadline;
-    }
-    return deadline;
-}
-
-struct fh_request *fh_run_request(struct fh_run *run, unsigned which, enum fh_side side,
-                                  enum fh_op op, struct fh_arena *arena)
-{
-    struct fh_request *request = &run->calls[which].request;
-    bool source = side == FH_SIDE_SOURCE;
-    if (arena == &run->arena) {
-        fh_arena_reset(arena);
-    }
-    *request = (struct fh_request){
-        .op = op,
-        .scope = {.tenant = run->move.tenant,
-                  .epoch = run->move.source.epoch + (source ? 0 : 1),
-                  .home = source ? run->move.source.home : run->move.target_home,
-                  .schema = run->schema},
-        .deadline_us = request_deadline(run),
-        .arena = arena,
-        .done_cb = call_done_cb,
-        .arg = &run->calls[which],
-    };
-    run->calls[which].run = run;
-    return request;
-}
-
-enum fh_code fh_run_submit(struct fh_run *run, unsigned which, enum fh_side side)
-{
-    const char *name = side == FH_SIDE_SOURCE ? run->move.source.store : run->move.target_store;
-    struct fh_store *store = fh_router_store(run->migrator->router, fh_str_of(name));
-    struct fh_request *request = &run->calls[which].request;
-    enum fh_code code = FH_OK;
-    if (store == NULL) {
-        code = fh_error_set(&request->error, FH_UNAVAILABLE, "store %s is not open here", name);
-    } else {
-        code = fh_store_submit(store, request);
-    }
-    if (code == FH_OK) {
-        run->pending++;
-        return FH_OK;
-    }
-    request->code = code;
-    note(run, code, &request->error);
-    return code;
-}
-
-struct fh_catalog_request *fh_run_catalog_request(struct fh_run *run, enum fh_catalog_op op)
-{
-    struct fh_catalog_request *request = &run->catalog;
-    fh_arena_reset(&run->catalog_arena);
-    *request = (struct fh_catalog_request){
-        .op = op,
-        .deadline_us = request_deadline(run),
-        .arena = &run->catalog_arena,
-        .done_cb = catalog_done_cb,
-        .arg = run,
-        .audit = {.actor = run->migrator->options.actor},
-    };
-    return request;
-}
-
-enum fh_code fh_run_catalog_submit(struct fh_run *run)
-{
-    enum fh_code code = fh_catalog_submit(run->migrator->catalog, &run->catalog);
-    if (code == FH_OK) {
-        run->pending++;
-        return FH_OK;
-    }
-    run->catalog.code = code;
-    note(run, code, &run->catalog.error);
-    return code;
-}
-
-void fh_run_adopt(struct fh_run *run, const struct fh_move *move)
-{
-    struct fh_move_progress progress = run->move.progress;
-    bool first = !run->claimed;
-    run->move = *move;
-    if (!first) {
-        run->move.progress = progress; /* ours is newer */
-    } else {
-        fh_run_say(run, "%.*s", FH_STR_ARG(move->message));
-    }
-    run->move.message = (struct fh_str){.data = NULL};
-    run->move.actor = (struct fh_str){.data = NULL};
-    run->move.reason = (struct fh_str){.data = NULL};
-}
 
 enum fh_step fh_run_wait(struct fh_run *run, int64_t us, enum fh_step then)
 {
@@ -250,174 +73,6 @@ enum fh_step fh_run_after_view_close(struct fh_run *run, enum fh_code code)
     int64_t us = run->then_wait_us;
     run->then_wait_us = 0;
     return us > 0 ? fh_run_wait(run, us, run->then) : run->then;
-}
-
-enum fh_step fh_run_advance(struct fh_run *run, enum fh_move_phase want, enum fh_step then)
-{
-    run->want = want;
-    run->advanced = then;
-    return FH_STEP_ADVANCE;
-}
-
-/* The way to `want` leads over phases that may follow each other. */
-static enum fh_move_phase phase_towards(enum fh_move_phase from, enum fh_move_phase want)
-{
-    if (from == want || fh_move_may_follow(from, want)) {
-        return want;
-    }
-    if (want == FH_MOVE_CANCELLED || want == FH_MOVE_FAILED) {
-        return want == FH_MOVE_CANCELLED ? FH_MOVE_CANCELLING : FH_MOVE_FAILING;
-    }
-    if (from == FH_MOVE_SWITCHING) {
-        return FH_MOVE_CATCHING_UP;
-    }
-    FH_ASSERT(from < want && fh_move_may_follow(from, from + 1));
-    return from + 1;
-}
-
-enum fh_code fh_run_enter_advance(struct fh_run *run)
-{
-    struct fh_catalog_request *request = fh_run_catalog_request(run, FH_CATALOG_MOVE_ADVANCE);
-    request->as.move_advance.uuid = run->move.uuid;
-    request->as.move_advance.generation = run->generation;
-    request->as.move_advance.from = run->move.phase;
-    request->as.move_advance.to = phase_towards(run->move.phase, run->want);
-    request->as.move_advance.progress = run->move.progress;
-    request->as.move_advance.message = fh_str_of(run->message);
-    return fh_run_catalog_submit(run);
-}
-
-enum fh_step fh_run_after_advance(struct fh_run *run, enum fh_code code)
-{
-    const struct fh_move *move = &run->catalog.as.move_advance.move;
-    if (code == FH_OK) {
-        run->catalog_us = fh_run_now(run) - run->step_began_us;
-        if (move->phase != run->move.phase) {
-            fh_run_progressed(run);
-            FH_LOG(run->migrator->env->log, INFO, "move.phase", FH_KV_UUID("move", move->uuid),
-                   FH_KV_UUID("tenant", move->tenant),
-                   FH_KV_TEXT("phase", fh_move_phase_name(move->phase)));
-        }
-        fh_run_adopt(run, move);
-        return run->move.phase == run->want ? run->advanced : FH_STEP_ADVANCE;
-    }
-    if (code == FH_NOT_FOUND) {
-        run->lost = true;
-        return FH_STEP_DROP;
-    }
-    if (code != FH_PRECONDITION) {
-        return fh_run_trouble(run, code, FH_STEP_ADVANCE);
-    }
-    if (move->generation != run->generation || fh_move_is_finished(move->phase)) {
-        return FH_STEP_LOOK;
-    }
-    /* An advance of ours whose outcome was unknown has taken place. */
-    fh_run_adopt(run, move);
-    return run->move.phase == run->want ? run->advanced
-                                        : fh_run_wait(run, BACKOFF_US_MIN, FH_STEP_LOOK);
-}
-
-void fh_run_progressed(struct fh_run *run)
-{
-    run->backoff_us = 0;
-    run->patience_us = PATIENCE_US_MIN;
-    if (run->complained) {
-        run->complained = false;
-        fh_run_say(run, "%s", "");
-    }
-}
-
-static enum fh_step later(struct fh_run *run, enum fh_code code, enum fh_step again)
-{
-    run->backoff_us = run->backoff_us == 0 ? BACKOFF_US_MIN : 2 * run->backoff_us;
-    run->backoff_us = run->backoff_us < BACKOFF_US_MAX ? run->backoff_us : BACKOFF_US_MAX;
-    if (code == FH_DEADLINE && run->patience_us < PATIENCE_US_MAX) {
-        run->patience_us *= 2;
-    }
-    if (!run->failing) {
-        run->complained = true;
-        fh_run_say(run, "%s: %s; trying again", fh_run_step_name(run->step),
-                   fh_error_text(&run->error));
-    }
-    FH_LOG(run->migrator->env->log, WARN, "move.trouble", FH_KV_UUID("move", run->move.uuid),
-           FH_KV_TEXT("step", fh_run_step_name(run->step)), FH_KV_TEXT("code", fh_code_name(code)),
-           FH_KV_TEXT("error", fh_error_text(&run->error)));
-    return fh_run_close_view(run, fh_run_wait(run, run->backoff_us, again));
-}
-
-/* Never better, however often it is tried. */
-static bool is_permanent(enum fh_code code)
-{
-    switch (code) {
-    case FH_INVALID:
-    case FH_UNIMPLEMENTED:
-    case FH_CORRUPT:
-    case FH_FOREIGN_ROW:
-    case FH_TOO_LARGE:
-    case FH_EXISTS:
-    case FH_UNIQUE_VIOLATION:
-    case FH_REFERENCE_VIOLATION:
-    case FH_CHECK_VIOLATION:
-    case FH_RANGE:
-        return true;
-    default:
-        return false;
-    }
-}
-
-/* Before the commit point a move may fail; behind it there is only forward. */
-static bool may_fail(const struct fh_run *run)
-{
-    return run->claimed && !run->committed && fh_move_is_before_switch(run->move.phase) &&
-           !run->failing;
-}
-
-enum fh_step fh_run_trouble(struct fh_run *run, enum fh_code code, enum fh_step again)
-{
-    if (is_permanent(code) && may_fail(run)) {
-        return fh_run_fail(run, "%s: %s", fh_run_step_name(run->step), fh_error_text(&run->error));
-    }
-    if (code == FH_MOVED || code == FH_NO_TENANT) {
-        return fh_run_reclaim(run);
-    }
-    return later(run, code, again);
-}
-
-enum fh_step fh_run_doubt(struct fh_run *run, enum fh_code code, enum fh_step again)
-{
-    switch (code) {
-    case FH_OUTCOME_UNKNOWN:
-    case FH_DEADLINE:
-    case FH_INTERNAL:
-    case FH_CANCELLED:
-        return fh_run_reclaim(run);
-    default:
-        return fh_run_trouble(run, code, again);
-    }
-}
-
-enum fh_step fh_run_reclaim(struct fh_run *run)
-{
-    run->recovered = false;
-    return later(run, run->code, FH_STEP_LOOK);
-}
-
-enum fh_step fh_run_fail(struct fh_run *run, const char *format, ...)
-{
-    char text[sizeof(run->message)];
-    va_list args;
-    va_start(args, format);
-    (void)vsnprintf(text, sizeof(text), format, args);
-    va_end(args);
-    fh_run_say(run, "%s", text);
-    run->failing = true;
-    run->complained = false;
-    FH_LOG(run->migrator->env->log, ERROR, "move.failing", FH_KV_UUID("move", run->move.uuid),
-           FH_KV_UUID("tenant", run->move.tenant), FH_KV_TEXT("reason", run->message));
-    if (run->gated) {
-        return fh_run_call_off(run, NULL);
-    }
-    return run->recovered ? fh_run_give_up(run) : fh_run_reclaim(run);
 }
 
 void fh_run_open_gate(struct fh_run *run)
@@ -611,8 +266,7 @@ static bool enter(struct fh_run *run, enum fh_step step)
     run->step_began_us = fh_run_now(run);
     enum fh_code code = steps[step].enter(run);
     if (code != FH_OK) {
-        const struct fh_error none = FH_ERROR_INIT;
-        note(run, code, &none);
+        fh_run_note(run, code, NULL);
     }
     return run->pending > 0;
 }
@@ -666,7 +320,7 @@ static void proceed(struct fh_run *run, enum fh_step next)
     }
 }
 
-static void finish_step(struct fh_run *run)
+void fh_run_finish_step(struct fh_run *run)
 {
     if (over(run)) {
         proceed(run, after(run));
@@ -711,7 +365,7 @@ enum fh_code fh_run_start(struct fh_migrator *migrator, const struct fh_move *mo
     fh_arena_init(&run->stale.arena, RUN_ARENA_BYTES_MAX);
 #endif
     fh_throttle_init(&run->throttle);
-    run->patience_us = PATIENCE_US_MIN;
+    run->patience_us = FH_RUN_PATIENCE_US;
     fh_run_adopt(run, move);
     fh_list_push_back(&migrator->runs, &run->node);
     uv_timer_t *timers[] = {&run->timer, &run->beat_timer};

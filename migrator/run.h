@@ -39,6 +39,7 @@
 #include "router/catalog.h"
 #include "stores/store.h"
 
+#define FH_RUN_PATIENCE_US (10 * (int64_t)1000000) /* what a request is given at first */
 #define RUN_ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 
 struct fh_migrator;
@@ -194,6 +195,7 @@ struct fh_run {
     bool held; /* by a test's hook */
     bool held_after;
     enum fh_step held_next;
+    enum fh_step adopt; /* seeded bug no_generation: the step that was refused */
     uint64_t round_seq;
     uint64_t seq_seen; /* seeded bug sequence_cursor */
     struct fh_cursor cursor_first;
@@ -228,6 +230,10 @@ struct fh_request *fh_run_request(struct fh_run *run, unsigned which, enum fh_si
 FH_MUST_CHECK enum fh_code fh_run_submit(struct fh_run *run, unsigned which, enum fh_side side);
 struct fh_catalog_request *fh_run_catalog_request(struct fh_run *run, enum fh_catalog_op op);
 FH_MUST_CHECK enum fh_code fh_run_catalog_submit(struct fh_run *run);
+/* The step's first failure is the one that counts; NULL: its error is in the run already. */
+void fh_run_note(struct fh_run *run, enum fh_code code, const struct fh_error *error);
+void fh_run_finish_step(struct fh_run *run); /* its last request is over */
+bool fh_run_is_permanent(enum fh_code code); /* never better, however often it is tried */
 struct fh_fence_guard fh_run_guard(const struct fh_run *run, uint32_t modes);
 int64_t fh_run_now(const struct fh_run *run);
 void fh_run_say(struct fh_run *run, const char *format, ...) __attribute__((format(printf, 2, 3)));

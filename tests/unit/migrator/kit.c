@@ -325,6 +325,17 @@ static enum fh_hook_answer hook_cb(struct fh_run *run, enum fh_step step, bool d
     return kit->hook_answer;
 }
 
+static enum fh_hook_answer second_cb(struct fh_run *run, enum fh_step step, bool done, void *arg)
+{
+    struct kit *kit = arg;
+    if (kit->second_step != step || done) {
+        return FH_HOOK_GO;
+    }
+    kit->second_step = FH_STEP_WAIT;
+    kit->second = run;
+    return FH_HOOK_HOLD;
+}
+
 struct fh_migrator *kit_start_migrator(struct kit *kit, size_t which)
 {
     struct fh_migrator_options options;
@@ -335,10 +346,8 @@ struct fh_migrator *kit_start_migrator(struct kit *kit, size_t which)
     assert_int_equal(fh_migrator_create(&kit->env, &kit->catalog.catalog, kit->router, &options,
                                         &kit->migrators[which]),
                      FH_OK);
-    if (which == 0) {
-        kit->migrators[which]->hook_cb = hook_cb;
-        kit->migrators[which]->hook_arg = kit;
-    }
+    kit->migrators[which]->hook_cb = which == 0 ? hook_cb : second_cb;
+    kit->migrators[which]->hook_arg = kit;
     fh_migrator_start(kit->migrators[which]);
     return kit->migrators[which];
 }

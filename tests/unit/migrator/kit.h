@@ -92,7 +92,9 @@ struct kit {
     int64_t longest_us;
     uint8_t preloaded_digest[32];
 
-    /* The hook */
+    /* The first worker's hook, and the second's (always a hold) */
+    enum fh_step second_step; /* FH_STEP_WAIT: none */
+    struct fh_run *second;    /* who is held */
     enum fh_step hook_step;
     bool hook_done;
     unsigned hook_nth;
@@ -109,6 +111,7 @@ enum fh_code kit_ask(struct kit *kit, struct fh_catalog_request *request);
 enum fh_code kit_ask_store(struct kit *kit, size_t store, struct fh_request *request);
 /* Rows in every table, and authors with ids from 1,000,000 on: `authors` of them. */
 void kit_preload(struct kit *kit, size_t authors);
+void kit_purge(struct kit *kit);                 /* some of those authors, in one commit */
 void kit_write(struct kit *kit, size_t commits); /* that many, and waits for them */
 void kit_start_writers(struct kit *kit);
 void kit_stop_writers(struct kit *kit);
@@ -130,6 +133,8 @@ void kit_digest(struct kit *kit, size_t store, uint64_t epoch, uint8_t out[32]);
 /* What the clients know is what is there, exactly one home is open, it is in this store at this
  * epoch, and the other one is gone. */
 void kit_check(struct kit *kit, size_t store, uint64_t epoch);
+/* The same without asserting: NULL, or what is wrong. */
+const char *kit_find_fault(struct kit *kit, size_t store, uint64_t epoch);
 
 /* scenarios.c */
 struct fh_move_settings kit_quick(void); /* the default ones, unthrottled */

@@ -1,5 +1,6 @@
 /* Whole moves: what comes out of them, whatever is written meanwhile. */
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "tests/unit/migrator/kit.h"
@@ -33,9 +34,6 @@ static void moves_whole(struct kit *kit, size_t authors, bool writes)
     (void)printf("%s: pause %lld us, reads %lld us, longest call %lld us\n",
                  kit->engine == KIT_MEMORY ? "memory" : "sqlite", (long long)move.progress.pause_us,
                  (long long)move.progress.read_pause_us, (long long)kit->longest_us);
-    for (enum fh_step step = FH_STEP_LOOK; step < FH_STEP_COUNT; step++) {
-        (void)kit->passes[step];
-    }
 }
 
 static void moves_in(enum kit_engine engine, size_t authors, bool writes)
@@ -73,6 +71,153 @@ static void moves_many_rows(void **state)
     moves_in(KIT_SQLITE, 10000, true);
 }
 
+static bool hook_is_met(const struct kit *kit)
+{
+    return kit->hook_met;
+}
+
+/* More records than one transaction takes have come since copying began: keys on several pages,
+ * unique values that went from row to row. */
+static void catches_up_in_large_rounds(enum kit_engine engine)
+{
+    struct kit kit;
+    struct fh_move_settings settings = kit_quick();
+    kit_open(&kit, engine);
+    kit_preload(&kit, 100);
+    kit_create_move(&kit, &settings);
+    kit.hook_step = FH_STEP_COPY_APPLY;
+    kit.hook_done = true;
+    kit.hook_nth = 1;
+    kit.hook_answer = FH_HOOK_HOLD;
+    (void)kit_start_migrator(&kit, 0);
+    kit_turn_until(&kit, hook_is_met);
+    kit_write(&kit, 1300);
+    uint64_t pages = kit.passes[FH_STEP_ROUND_APPLY];
+    kit_start_writers(&kit);
+    fh_run_release(kit.hooked);
+    kit_wait_phase(&kit, FH_MOVE_READY);
+    assert_true(kit.passes[FH_STEP_ROUND_APPLY] >= pages + 6); /* three pages, twice */
+    kit_wait_phase(&kit, FH_MOVE_DONE);
+    kit_stop_writers(&kit);
+    kit_check(&kit, 1, 2);
+    kit_close(&kit);
+}
+
+static void catches_up(void **state)
+{
+    (void)state;
+    catches_up_in_large_rounds(KIT_MEMORY);
+    catches_up_in_large_rounds(KIT_SQLITE);
+}
+
+/* Each seeded bug is noticed: by the move itself, or by the clients. */
+static void expect_fault(struct kit *kit)
+{
+    struct fh_move move;
+    do {
+        kit_turn(kit);
+        fh_arena_reset(&kit->arena);
+        kit_move(kit, &move);
+    } while (!fh_move_is_finished(move.phase));
+    kit_stop_writers(kit);
+    const char *fault = move.phase == FH_MOVE_DONE ? kit_find_fault(kit, 1, 2) : "it failed";
+    print_message("%s: %.*s\n", fault != NULL ? fault : "nothing", FH_STR_ARG(move.message));
+    assert_non_null(fault);
+    kit_close(kit);
+    assert_int_equal(unsetenv("FREEHOLD_SEED_BUG"), 0);
+}
+
+static void open_seeded(struct kit *kit, const char *bug, enum fh_step step, bool done)
+{
+    struct fh_move_settings settings = kit_quick();
+    settings.max_pause_us = 60000000;
+    kit_open(kit, KIT_MEMORY);
+    kit_preload(kit, 20);
+    kit_write(kit, 60);
+    assert_int_equal(setenv("FREEHOLD_SEED_BUG", bug, 1), 0);
+    kit_create_move(kit, &settings);
+    kit->hook_step = step;
+    kit->hook_done = done;
+    kit->hook_nth = 1;
+    kit->hook_answer = FH_HOOK_HOLD;
+    (void)kit_start_migrator(kit, 0);
+    kit_turn_until(kit, hook_is_met);
+}
+
+static void notices_a_late_chunk(void **state)
+{
+    (void)state;
+    struct kit kit;
+    open_seeded(&kit, "chunk_after_delete", FH_STEP_COPY_APPLY, true);
+    kit_write(&kit, 200);
+    kit_purge(&kit);
+    fh_run_release(kit.hooked);
+    expect_fault(&kit);
+}
+
+static void notices_a_lost_journal(void **state)
+{
+    (void)state;
+    struct kit kit;
+    open_seeded(&kit, "journal_left_behind", FH_STEP_ROUND_VIEW, false);
+    kit_write(&kit, 20);
+    fh_run_release(kit.hooked);
+    expect_fault(&kit);
+}
+
+static void notices_a_source_not_frozen(void **state)
+{
+    (void)state;
+    struct kit kit;
+    open_seeded(&kit, "skip_fence", FH_STEP_FINAL_APPLY, true);
+    uint64_t before = kit.acknowledged;
+    kit_start_writers(&kit);
+    while (kit.acknowledged < before + 10) {
+        kit_turn(&kit); /* through the other server, which no gate stops */
+    }
+    fh_run_release(kit.hooked);
+    expect_fault(&kit);
+}
+
+static bool second_is_held(const struct kit *kit)
+{
+    return kit->second != NULL;
+}
+
+static void sleeps_through_a_takeover(const char *bug, bool harms)
+{
+    struct kit kit;
+    open_seeded(&kit, bug, FH_STEP_COPY_APPLY, false);
+    kit_write(&kit, 200); /* what the sleeper has read is out of date */
+    kit_purge(&kit);
+    kit.second_step = FH_STEP_VERIFY_TALLY;
+    (void)kit_start_migrator(&kit, 1);
+    kit_turn_until(&kit, second_is_held);
+    fh_run_release(kit.hooked);
+    int64_t until = fh_clock_monotonic_us(kit.env.clock) + 200000;
+    while (fh_clock_monotonic_us(kit.env.clock) < until &&
+           !fh_list_empty(&kit.migrators[0]->runs)) {
+        kit_turn(&kit);
+    }
+    kit.hook_step = FH_STEP_WAIT;
+    fh_run_release(kit.second);
+    if (harms) {
+        expect_fault(&kit);
+        return;
+    }
+    assert_int_equal(unsetenv("FREEHOLD_SEED_BUG"), 0);
+    kit_wait_phase(&kit, FH_MOVE_DONE);
+    kit_check(&kit, 1, 2);
+    kit_close(&kit);
+}
+
+static void notices_a_missing_generation(void **state)
+{
+    (void)state;
+    sleeps_through_a_takeover("none", false);
+    sleeps_through_a_takeover("no_generation", true);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -80,6 +225,11 @@ int main(void)
         cmocka_unit_test(moves_every_table),
         cmocka_unit_test(moves_under_writes),
         cmocka_unit_test(moves_many_rows),
+        cmocka_unit_test(catches_up),
+        cmocka_unit_test(notices_a_late_chunk),
+        cmocka_unit_test(notices_a_lost_journal),
+        cmocka_unit_test(notices_a_source_not_frozen),
+        cmocka_unit_test(notices_a_missing_generation),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
