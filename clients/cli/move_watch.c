@@ -11,7 +11,8 @@
 #include "clients/cli/move.h"
 #include "clients/cli/text.h"
 
-#define ASK_EVERY_MS 200
+#define ASK_MS_MIN 10 /* a small tenant has moved before a person looks */
+#define ASK_MS_MAX 200
 #define FAILURES_MAX 50
 #define LINE_BYTES_MAX 1024
 
@@ -124,10 +125,12 @@ static void wipe(const struct teller *teller)
     }
 }
 
-static void rest(void)
+/* A little longer each time. */
+static void rest(long *ms)
 {
-    const struct timespec span = {.tv_nsec = ASK_EVERY_MS * 1000000L};
+    const struct timespec span = {.tv_nsec = *ms * 1000000L};
     (void)nanosleep(&span, NULL); /* cut short by a signal: asks a little early */
+    *ms = *ms * 3 / 2 < ASK_MS_MAX ? *ms * 3 / 2 : ASK_MS_MAX;
 }
 
 static int end(struct fh_session *session, const Freehold__V1__Move *move)
@@ -145,6 +148,7 @@ int fh_move_watch(struct fh_session *session, const char *name)
     struct teller teller = {.session = session, .terminal = isatty(STDERR_FILENO) == 1};
     struct fh_client *client = NULL;
     unsigned failures = 0;
+    long rest_ms = ASK_MS_MIN;
     int exit_code = fh_session_operators(session, &client);
     if (exit_code != FH_EXIT_OK) {
         return exit_code;
@@ -170,6 +174,6 @@ int fh_move_watch(struct fh_session *session, const char *name)
             wipe(&teller);
             return fh_session_fail_status(session, &status);
         }
-        rest();
+        rest(&rest_ms);
     }
 }

@@ -7,10 +7,8 @@ import signal
 import statistics
 import struct
 import subprocess
-import sys
 import time
 
-sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "demo"))
 from postgres import Cluster, programs  # noqa: E402
 
 CLIENTS = ["-c", "8", "-m", "32", "-t", "1"]

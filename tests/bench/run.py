@@ -1,6 +1,6 @@
 """Benchmarks: each row a ratio against a floor measured in the same run.
 
-usage: ./dev bench [NAME...] [--json FILE] [--seconds S] [--rounds N]
+usage: ./dev bench [NAME...] [--json FILE] [--seconds S] [--rounds N] [--plot FILE]
 
 The machine is shared and noisy: a row is the median of N rounds, and in each round the floor is measured
 right beside the figure. Programs come from $FREEHOLD_BUILD.
@@ -16,6 +16,9 @@ import sys
 import tempfile
 
 sys.path.insert(0, str(pathlib.Path(__file__).resolve().parent))
+sys.path.insert(0, str(pathlib.Path(__file__).resolve().parents[2] / "tools" / "demo"))
+from moves import moves_of  # noqa: E402
+from plot import draw  # noqa: E402
 from rows import ROWS  # noqa: E402
 from machine import Machine  # noqa: E402
 
@@ -54,6 +57,7 @@ def main():
     parser.add_argument("--json", metavar="FILE", help="write the rows as a JSON array")
     parser.add_argument("--seconds", type=float, default=3.0, help="of load a measurement (3)")
     parser.add_argument("--rounds", type=int, default=3, help="medians are taken over (3)")
+    parser.add_argument("--plot", metavar="FILE", help="an SVG of one move as clients saw it")
     options = parser.parse_args()
     rows = [row for row in ROWS
             if not options.names or any(fnmatch.fnmatch(row.name, name) for name in options.names)]
@@ -65,6 +69,9 @@ def main():
     folder.chmod(0o711)  # PostgreSQL's own user passes through
     machine = Machine(folder, pathlib.Path(os.environ["FREEHOLD_BUILD"]), options.seconds)
     try:
+        if options.plot:
+            draw(moves_of(machine), options.plot)
+            rows = rows if options.names else []
         results = [measure(row, machine, options.rounds) for row in rows]
         fsync_us = machine.fsync_us()
     finally:

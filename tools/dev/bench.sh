@@ -1,7 +1,7 @@
 #!/usr/bin/env bash
 # Summary: build release and measure
 #
-# usage: ./dev bench [NAME]... [--json FILE]
+# usage: ./dev bench [NAME]... [--json FILE] [--plot FILE]
 #
 # A table of every measurement beside its floor and goal, both of the same run; --json also writes
 # an array of {name, unit, value, floor, ratio, goal, better}. A NAME may hold *: "move_*".
