@@ -3,7 +3,8 @@
  *
  * Threads: two workers with a connection each (one for what a request or a switch waits for, one
  * for the rest) and one that listens for hints. Each step on a connection obeys its request's
- * deadline, however dead the server is.
+ * deadline, however dead the server is. Only a host's name is looked up in the time the system's
+ * resolver takes; hostaddr spares that.
  *
  * Outcomes: before COMMIT was sent a lost connection is FH_UNAVAILABLE and a passed deadline
  * FH_DEADLINE, and nothing happened; after, both are FH_OUTCOME_UNKNOWN. The change may then still

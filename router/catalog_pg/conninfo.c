@@ -3,6 +3,7 @@
  */
 #include "router/catalog_pg/conninfo.h"
 
+#include <arpa/inet.h>
 #include <libpq-fe.h>
 #include <stddef.h>
 #include <string.h>
@@ -91,6 +92,11 @@ static enum fh_code check(struct fh_catalog_pg_conninfo *out, struct fh_error *e
     if ((host != NULL && strchr(host, ',') != NULL) ||
         (address != NULL && strchr(address, ',') != NULL)) {
         return invalid(error, "one host only");
+    }
+    struct in6_addr ignored;
+    if (address != NULL && inet_pton(AF_INET, address, &ignored) != 1 &&
+        inet_pton(AF_INET6, address, &ignored) != 1) {
+        return invalid(error, "hostaddr is not an IP address");
     }
     if (out->values[USER] == NULL || out->values[DBNAME] == NULL) {
         return invalid(error, "user and dbname are required");

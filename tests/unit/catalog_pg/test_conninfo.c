@@ -37,6 +37,7 @@ static void refuses_what_is_not_on_the_list(void **state)
     refuses("host=a dbname=b user=c service=secret", "\"service\" is not allowed");
     refuses("host=a,b dbname=b user=c", "one host");
     refuses("hostaddr=10.0.0.1,10.0.0.2 dbname=b user=c", "one host");
+    refuses("hostaddr=secret dbname=b user=c", "not an IP address");
     refuses("host=a dbname='host=x' user=c", "plain name");
     refuses("host=a dbname=b user=c connect_timeout=0", "1 to 60");
     refuses("host=a dbname=b user=c connect_timeout=61", "1 to 60");
