@@ -19,9 +19,10 @@ jobs=$(nproc)
         libsqlite3-dev sqlite3 libssl-dev libpg-query-dev libmicrohttpd-dev libjansson-dev
         libcmocka-dev
     )
+    packages_model=(gcc libc6-dev python3 spin)
     packages_test=(
         curl postgresql-15 postgresql-client-15 python3-venv python3-dev nghttp2-client valgrind
-        redis-server ca-certificates
+        redis-server ca-certificates "${packages_model[@]}"
     )
     packages_fuzz=(clang llvm libclang-rt-14-dev)
     packages_lint=(
@@ -102,7 +103,7 @@ install_quietly() (
     fi
 )
 
-# need GROUP...: installs what dpkg says is missing of the groups build, test, lint, fuzz.
+# need GROUP...: installs what dpkg says is missing of the groups build, model, test, lint, fuzz.
 need() {
     local group wanted=()
     for group in "$@"; do
