@@ -175,7 +175,7 @@ enum fh_code kit_ask_store(struct kit *kit, size_t store, struct fh_request *req
     request->arena = &kit->arena;
     request->done_cb = store_done_cb;
     request->arg = kit;
-    request->scope.home = shared;
+    request->scope.home = kit->homes[store];
     request->scope.schema = &model_v1;
     kit->done = false;
     enum fh_code code = fh_store_submit(kit->real[store], request);
@@ -238,6 +238,9 @@ void kit_open(struct kit *kit, enum kit_engine engine)
     memset(kit, 0, sizeof(*kit));
     kit->engine = engine;
     kit->random = 1;
+    kit->homes[0] = shared;
+    kit->homes[1] = shared;
+    kit->to = 1;
     (void)snprintf(kit->dir, sizeof(kit->dir), "%.60s/fh-migrator-XXXXXX",
                    base != NULL ? base : "/tmp");
     assert_non_null(mkdtemp(kit->dir));
@@ -369,8 +372,9 @@ void kit_create_move(struct kit *kit, const struct fh_move_settings *settings)
     kit->move = fh_uuid_v7(fh_clock_realtime_us(kit->env.clock));
     create.as.move.uuid = kit->move;
     create.as.move.tenant = kit->tenant;
-    create.as.move.target_home = shared;
-    (void)snprintf(create.as.move.target_store, sizeof(create.as.move.target_store), "two");
+    create.as.move.target_home = kit->homes[kit->to];
+    (void)snprintf(create.as.move.target_store, sizeof(create.as.move.target_store), "%s",
+                   kit->to == 0 ? "one" : "two");
     create.as.move.settings = *settings;
     assert_int_equal(kit_ask(kit, &create), FH_OK);
 }

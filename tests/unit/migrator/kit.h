@@ -78,6 +78,8 @@ struct kit {
     struct fh_router *other; /* another server's: the mover's gate is not its */
     struct fh_store *real[2];
     struct fh_store *stores[2]; /* "one", "two" */
+    struct fh_home homes[2];    /* where the tenant is to live in each */
+    size_t to;                  /* the next move's target */
     struct fh_migrator *migrators[2];
     unsigned closing;
     struct fh_arena arena;

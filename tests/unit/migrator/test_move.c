@@ -3,6 +3,7 @@
 #include <stdlib.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "tests/unit/migrator/kit.h"
 
 static void moves_whole(struct kit *kit, size_t authors, bool writes)
@@ -108,6 +109,82 @@ static void catches_up(void **state)
     (void)state;
     catches_up_in_large_rounds(KIT_MEMORY);
     catches_up_in_large_rounds(KIT_SQLITE);
+}
+
+/* The second move takes the records of two epochs along, and finds the first one's traces. */
+static void moves_there_and_back(void **state)
+{
+    (void)state;
+    for (int engine = 0; engine < 2; engine++) {
+        struct kit kit;
+        struct fh_move_settings settings = kit_quick();
+        kit_open(&kit, engine == 0 ? KIT_MEMORY : KIT_SQLITE);
+        kit_preload(&kit, 50);
+        kit_start_writers(&kit);
+        (void)kit_start_migrator(&kit, 0);
+        kit_create_move(&kit, &settings);
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+        kit.to = 0;
+        kit_create_move(&kit, &settings);
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+        kit.to = 1;
+        kit_create_move(&kit, &settings);
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+        kit_stop_writers(&kit);
+        kit_check(&kit, 1, 4);
+        kit_close(&kit);
+    }
+}
+
+/* From the shared home into one of its own, which the move makes; where the store has no such
+ * homes, the move fails, and the source is as it was. */
+static void moves_into_a_home_of_its_own(void **state)
+{
+    (void)state;
+    for (int engine = 0; engine < 2; engine++) {
+        struct kit kit;
+        struct fh_move_settings settings = kit_quick();
+        kit_open(&kit, engine == 0 ? KIT_MEMORY : KIT_SQLITE);
+        bool offered = (kit.real[1]->ops->capabilities & FH_CAPABILITY_SCHEMA) != 0;
+        kit_preload(&kit, 50);
+        kit_start_writers(&kit);
+        (void)kit_start_migrator(&kit, 0);
+        struct fh_home own = {.tier = FH_TIER_SCHEMA, .name = "t_00112233445566778899aabbccddeeff"};
+        kit.homes[1] = own;
+        kit_create_move(&kit, &settings);
+        kit_wait_phase(&kit, offered ? FH_MOVE_DONE : FH_MOVE_FAILED);
+        kit_stop_writers(&kit);
+        kit.homes[1] = offered ? own : kit.homes[0];
+        kit_check(&kit, offered ? 1 : 0, offered ? 2 : 1);
+        kit_close(&kit);
+    }
+}
+
+/* An allocation fails, wherever it is: the move is made, or its message says why it waits. */
+static void survives_a_lack_of_memory(void **state)
+{
+    (void)state;
+    bool delivered = true;
+    const char *dense = getenv("KIT_EVERY"); /* every nth allocation; by default some of them */
+    const long step = dense != NULL ? strtol(dense, NULL, 10) : 41;
+    for (long nth = 0; delivered && nth < 4000; nth += step) {
+        struct kit kit;
+        struct fh_move_settings settings = kit_quick();
+        kit_open(&kit, KIT_MEMORY);
+        kit_preload(&kit, 20);
+        kit_write(&kit, 20);
+        kit_create_move(&kit, &settings);
+        struct fh_migrator *migrator = kit_start_migrator(&kit, 0);
+        fh_alloc_fault_on(nth, 1);
+        while (migrator->stats.finished == 0) {
+            assert_int_equal(migrator->stats.failed, 0);
+            kit_turn(&kit);
+        }
+        delivered = fh_alloc_fault_off() != 0;
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+        kit_check(&kit, 1, 2);
+        kit_close(&kit);
+    }
 }
 
 /* Each seeded bug is noticed: by the move itself, or by the clients. */
@@ -226,6 +303,9 @@ int main(void)
         cmocka_unit_test(moves_under_writes),
         cmocka_unit_test(moves_many_rows),
         cmocka_unit_test(catches_up),
+        cmocka_unit_test(moves_there_and_back),
+        cmocka_unit_test(moves_into_a_home_of_its_own),
+        cmocka_unit_test(survives_a_lack_of_memory),
         cmocka_unit_test(notices_a_late_chunk),
         cmocka_unit_test(notices_a_lost_journal),
         cmocka_unit_test(notices_a_source_not_frozen),
