@@ -10,6 +10,7 @@
 
 #include "clients/cli/text.h"
 #include "freehold/v1/data.pb-c.h"
+#include "google/protobuf/duration.pb-c.h"
 
 #define NAME_MAX_LEN 128
 #define BASE64_STEP 3000 /* bytes at a time, a multiple of three */
@@ -63,6 +64,24 @@ static void add_timestamp(struct fh_buf *out, const ProtobufCMessage *message, i
     fh_buf_add_char(out, '"');
 }
 
+/* As proto3's JSON has it: "2s", "0.005s". Ours are never below 0. */
+static void add_duration(struct fh_buf *out, const ProtobufCMessage *message, int indent)
+{
+    const Google__Protobuf__Duration *span = (const Google__Protobuf__Duration *)message;
+    (void)indent;
+    fh_buf_printf(out, "\"%" PRId64, span->seconds);
+    if (span->nanos > 0 && span->nanos < 1000000000) {
+        if (span->nanos % 1000000 == 0) {
+            fh_buf_printf(out, ".%03d", span->nanos / 1000000);
+        } else if (span->nanos % 1000 == 0) {
+            fh_buf_printf(out, ".%06d", span->nanos / 1000);
+        } else {
+            fh_buf_printf(out, ".%09d", span->nanos);
+        }
+    }
+    fh_buf_add_text(out, "s\"");
+}
+
 static void add_field_value(struct fh_buf *out, const ProtobufCMessage *message, int indent)
 {
     const Freehold__V1__Value *value = (const Freehold__V1__Value *)message;
@@ -98,6 +117,7 @@ static const struct {
     void (*add)(struct fh_buf *out, const ProtobufCMessage *message, int indent);
 } special[] = {
     {&google__protobuf__timestamp__descriptor, add_timestamp},
+    {&google__protobuf__duration__descriptor, add_duration},
     {&freehold__v1__value__descriptor, add_field_value},
 };
 

@@ -12,6 +12,7 @@
 #include "clients/cli/text.h"
 
 #define NAME_LEN_MAX 128
+#define PAUSE_MS_MAX 60000
 #define SERVICE (&freehold__v1__move_admin_service__descriptor)
 
 static char *plain(const char *text)
@@ -137,12 +138,15 @@ static bool read_pause(const char *text, Google__Protobuf__Duration *out)
 {
     char *rest = NULL;
     long long number = strtoll(text, &rest, 10);
-    if (rest == text || number < 0 || number > 60000) {
+    if (rest == text || number < 0 || number > PAUSE_MS_MAX) {
         return false;
     }
     if (strcmp(rest, "s") == 0) {
         number *= 1000;
     } else if (rest[0] != '\0' && strcmp(rest, "ms") != 0) {
+        return false;
+    }
+    if (number > PAUSE_MS_MAX) {
         return false;
     }
     out->seconds = number / 1000;

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "clients/cli/json.h"
 #include "clients/cli/move.h"
 
 /* The text of a buffer, which is emptied by the next call. */
@@ -123,6 +124,30 @@ static void shows_a_message_and_nothing_that_steers_a_terminal(void **state)
     fh_buf_close(&out);
 }
 
+static void says_durations_in_json_as_proto3_does(void **state)
+{
+    static const struct {
+        int64_t seconds;
+        int32_t nanos;
+        const char *text;
+    } rows[] = {{0, 0, "\"0s\""},
+                {2, 0, "\"2s\""},
+                {0, 500000000, "\"0.500s\""},
+                {1, 4100000, "\"1.004100s\""},
+                {0, 1, "\"0.000000001s\""}};
+    struct fh_buf out;
+    (void)state;
+    fh_buf_init(&out, 4096);
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
+        duration.seconds = rows[i].seconds;
+        duration.nanos = rows[i].nanos;
+        fh_json_add_message(&out, &duration.base, -1);
+        assert_string_equal(take(&out), rows[i].text);
+    }
+    fh_buf_close(&out);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -130,6 +155,7 @@ int main(void)
         cmocka_unit_test(writes_durations),
         cmocka_unit_test(tells_how_far_it_is),
         cmocka_unit_test(shows_a_message_and_nothing_that_steers_a_terminal),
+        cmocka_unit_test(says_durations_in_json_as_proto3_does),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
