@@ -75,10 +75,45 @@ static void store_metric(const struct fh_app *app, struct fh_buf *out, const cha
     }
 }
 
+static void move_metrics(const struct fh_app *app, struct fh_buf *out)
+{
+    struct fh_migrator_stats stats;
+    if (app->migrator == NULL) { /* moves_max is 0 */
+        return;
+    }
+    fh_migrator_stats(app->migrator, &stats);
+    const struct {
+        const char *name;
+        const char *type;
+        const char *help;
+        double figure;
+    } rows[] = {
+        {"freehold_moves_running", "gauge", "Moves of tenants under way here.",
+         (double)stats.running},
+        {"freehold_moves_claimed_total", "counter", "Moves begun or taken over.",
+         (double)stats.claimed},
+        {"freehold_moves_finished_total", "counter", "Moves that came to their end here.",
+         (double)stats.finished},
+        {"freehold_moves_failed_total", "counter", "Moves that failed here.", (double)stats.failed},
+        {"freehold_moves_called_off_total", "counter",
+         "Switches that were called off, to be tried again.", (double)stats.called_off},
+        {"freehold_move_rows_copied_total", "counter", "Rows copied.", (double)stats.rows_copied},
+        {"freehold_move_pause_last_seconds", "gauge", "How long the last switch held writes.",
+         (double)stats.pause_last_us / 1e6},
+        {"freehold_move_pause_longest_seconds", "gauge", "The longest of them, since start.",
+         (double)stats.pause_longest_us / 1e6},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fh_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
+        fh_metrics_sample(out, rows[i].name, NULL, NULL, rows[i].figure);
+    }
+}
+
 void fh_app_metrics_source(struct fh_buf *out, void *arg)
 {
     const struct fh_app *app = arg;
     router_metrics(app, out);
+    move_metrics(app, out);
     store_metric(app, out, "freehold_store_requests_total", "counter", "Requests submitted.",
                  figure_submitted);
     store_metric(app, out, "freehold_store_failures_total", "counter",
