@@ -2,7 +2,8 @@
 
 usage: check.py [--jobs N] [--show] [NAME]...
 
-NAME selects the row that is called so, else those that begin so ("copy", "switch.calloff"). One line a row:
+NAME selects the row that is called so, else those that begin so ("copy", "switch").
+One line a row:
 
   ok    drain   lost_write   1163 states   depth 85   0.1 s
 
@@ -25,7 +26,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = {"switch": ("switch.pml", "clients.pml"), "copy": ("copy.pml",)}
+PARTS = {"switch": ("switch.pml", "clients.pml", "accidents.pml"), "copy": ("copy.pml",)}
 SHARED = "move.pml"
 MEMORY_MB = 1800
 SECONDS_MAX = 600
@@ -116,7 +117,7 @@ def property_of(report):
 
 
 def judge(row, report):
-    """(verdict, states, depth) of a search; the verdict is a text, None when it is as it must be."""
+    """(verdict, states, depth) of a search; the verdict says what is wrong, None: nothing."""
     states = re.search(r"^\s*([\d.e+]+) states, stored", report, re.MULTILINE)
     depth = re.search(r"depth reached (\d+), errors: (\d+)", report)
     if not states or not depth:
@@ -153,8 +154,21 @@ def check(row):
 # A step of the counterexample: what was done where. The model's book-keeping is left out.
 STEP = re.compile(r"^\s*\d+:\s+proc\s+(\d+) \((\S+?)(?::1)?\) (\S+?:\d+) \(state \d+\)\s+\[(.*)\]$")
 NOISE = re.compile(r"^\(1\)$|^else$|^skip$|illegal_phase|^goto |^\.\(goto\)|^assert|^printf|"
-                   r"^\w+ = 0$|^(two_homes|lost_write|duplicated|stale_read|unserved|arrived|lost_row|"
-                   r"resurrected|forgotten|unique_broken|digest_differs) =")
+                   r"^\w+ = 0$|^(two_homes|lost_write|duplicated|stale_read|unserved|arrived|"
+                   r"lost_row|resurrected|forgotten|unique_broken|digest_differs) =")
+
+
+def names():
+    """What spin's numbers for phases and modes mean: it counts each list from its end."""
+    with open(os.path.join(HERE, SHARED), encoding="utf-8") as file:
+        lists = re.findall(r"mtype = \{([^}]*)\}", file.read())
+    return [name for found in lists for name in reversed(re.findall(r"\w+", found))]
+
+
+def readable(text):
+    known = names()
+    return re.sub(r"((?:f_mode\[\w+\]|t_mode|phase|source|target)\s*==?\s*)(\d+)",
+                  lambda match: match.group(1) + known[int(match.group(2)) - 1], text)
 
 
 def show(row):
@@ -168,7 +182,7 @@ def show(row):
             step = STEP.match(line)
             if step and not NOISE.search(step.group(4)):
                 print(f"    {step.group(2)}({step.group(1)})".ljust(20)
-                      + step.group(3).ljust(18) + step.group(4))
+                      + step.group(3).ljust(18) + readable(step.group(4)))
     finally:
         shutil.rmtree(folder, ignore_errors=True)
 

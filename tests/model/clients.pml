@@ -1,5 +1,5 @@
-/* Part of switch.pml: writers and readers, each with a server of its own, whose placement is as stale
- * as can be: it begins with epoch 1, and is asked for again only when a request was refused.
+/* Part of switch.pml: writers and readers, each with a server of its own, whose placement is as
+ * stale as can be: it begins with epoch 1, and is asked for again only when a request was refused.
  */
 
 /* Waits as a held request does, then asks the catalog where to go. */

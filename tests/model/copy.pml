@@ -1,10 +1,10 @@
 /* The copy: cursor, chunks, delta rounds, last delta, while writers write and movers overtake.
  *
- * Two rows with a unique column: a row is its value of that column, 0 is no row. Writers put, remove
- * and swap, each in one transaction with a commit record that names the keys. In PostgreSQL a
- * transaction takes its number (sequence) first and commits later, so the order of numbers is not
- * the order of commits; a snapshot is the set of what has committed. The target has a unique
- * constraint as well, checked row by row.
+ * Two rows with a unique column: a row is its value of that column, 0 is no row. Writers put,
+ * remove and swap, each in one transaction with a commit record that names the keys. In
+ * PostgreSQL a transaction takes its number (sequence) first and commits later, so the order of
+ * numbers is not the order of commits; a snapshot is the set of what has committed. The target
+ * has a unique constraint as well, checked row by row.
  *
  * Two movers; each claims the move at any time, sleeps as long as it likes before every step, and
  * takes chunks and rounds in any order. Every transaction of a store is one atomic step.
@@ -19,10 +19,11 @@
  *                    the round's snapshot: the comparison of phase ready would refuse
  *   stuck            (spin: invalid end state)
  *
- * Configurations: WRITES (transactions), LONG (they take time, and end in any order), ROUNDS (rounds of a mover before the last delta), LARGE
- * (a delta's deletes in one transaction each, then its inserts, the cursor with the last one),
- * DIGEST, NO_REMOVE (writers only put and swap), READS_GUARDED (a mover's reads at the source require
- * its generation: not needed, but it keeps larger configurations small), REACH_* (must be violated).
+ * Configurations: WRITES (transactions), LONG (they take time, and end in any order), ROUNDS
+ * (rounds of a mover before the last delta), LARGE (a delta's deletes in one transaction each,
+ * then its inserts, the cursor with the last one), DIGEST, NO_REMOVE (writers only put and
+ * swap), READS_GUARDED (a mover's reads at the source require its generation: not needed, but
+ * it keeps larger configurations small), REACH_* (must be violated).
  *
  * Variants, one rule each:
  *   CURSOR_LATE          the first cursor is taken after the first chunk was read

@@ -21,9 +21,10 @@
  * progress; config ENDS states it in LTL.
  *
  * Configurations: WRITERS, READERS, READS, CLAIMS (a mover's claims: the first, and call-offs),
- * FAILOVER (the source's store comes back in an older state after the switch), LATER (the tenant
- * moves once more, while an old mover sleeps), RESEND (a switch may be sent twice), ONE_TRY (what is
- * called off is cancelled), ENDS (liveness), REACH_* (must be violated: the model gets there).
+ * FAILOVER (the source's store comes back in an older state after the switch), LATER (the
+ * tenant moves once more, while an old mover sleeps), RESEND (a switch may be sent twice),
+ * ONE_TRY (what is called off is cancelled), ENDS (liveness), REACH_* (must be violated: the
+ * model gets there).
  *
  * Variants, one rule each:
  *   NO_DRAIN             the freeze does not wait for writers that are past the gate
@@ -413,7 +414,8 @@ send:
     :: atomic { claims < CLAIMS -> claims++; epoch = 1; goto reopen }
 #endif
     :: atomic { cat_gen != g -> goto finish }
-    :: atomic { cat_gen == g && cat_epoch > 1 -> epoch = cat_epoch; phase = cat_phase; goto settled }
+    :: atomic { cat_gen == g && cat_epoch > 1 -> epoch = cat_epoch; phase = cat_phase;
+            goto settled }
     :: atomic { cat_gen == g && cat_epoch == 1 && claims < CLAIMS -> goto calloff }
 #ifdef RESEND
     :: atomic { cat_gen == g && cat_epoch == 1 && !resent -> resent = 1; goto send }
@@ -529,47 +531,7 @@ finish:
     }
 }
 
-#ifdef FAILOVER
-/* After the switch the source's store comes back as it was before the freeze. */
-active proctype Failover()
-{
-end:
-    atomic {
-        cat_epoch > 1 ->
-        identity = 1;
-        gate[SRC] = 0;
-        f_mode[SRC] = OPEN;
-        f_epoch[SRC] = 1;
-        f_gen[SRC] = 0
-    }
-}
-#endif
-
-#ifdef LATER
-/* Another move, all of it in one step: the tenant goes to the home where it is not. The old move's
- * row is finished and stays as it is; an old mover may still be asleep somewhere. */
-active proctype Later()
-{
-    byte to;
-end:
-    atomic {
-        (cat_phase == DONE || cat_phase == CANCELLED) &&
-            f_mode[cat_home] == OPEN && gate[cat_home] == 0 ->
-        to = 1 - cat_home;
-        cat_gen++;
-        cat_epoch++;
-        f_mode[to] = OPEN;
-        f_epoch[to] = cat_epoch;
-        f_gen[to] = cat_gen;
-        val[to] = val[cat_home];
-        ids[to] = ids[cat_home];
-        f_mode[cat_home] = NONE;
-        val[cat_home] = 0;
-        ids[cat_home] = 0;
-        cat_home = to
-    }
-}
-#endif
+#include "accidents.pml"
 
 bool ended;
 
