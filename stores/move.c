@@ -103,7 +103,7 @@ static enum fh_code check_apply(struct fh_request *request)
     return FH_OK;
 }
 
-static const struct fh_fence_guard *guard_of(const struct fh_request *request)
+struct fh_fence_guard *fh_move_op_guard(struct fh_request *request)
 {
     switch (request->op) {
     case FH_OP_SNAPSHOT_OPEN:
@@ -131,7 +131,7 @@ static const struct fh_fence_guard *guard_of(const struct fh_request *request)
 
 enum fh_code fh_move_op_check(struct fh_request *request)
 {
-    const struct fh_fence_guard *guard = guard_of(request);
+    const struct fh_fence_guard *guard = fh_move_op_guard(request);
     enum fh_code code = guard != NULL ? check_guard(request, guard) : FH_OK;
     if (code != FH_OK) {
         return code;

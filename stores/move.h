@@ -184,6 +184,9 @@ enum fh_home_table_kind {
 
 struct fh_request;
 
+/* What the operation requires of the fence; NULL: it is none of the above, or asks nothing. */
+struct fh_fence_guard *fh_move_op_guard(struct fh_request *request);
+
 /* For store.c: bounds of the operations above, what to withhold of them, and whether all that they
  * return is the scope's tenant's. */
 FH_MUST_CHECK enum fh_code fh_move_op_check(struct fh_request *request);

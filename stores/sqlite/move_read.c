@@ -16,37 +16,11 @@ static enum fh_code say(struct fh_request *request, enum fh_code code)
     return code == FH_OK ? code : fh_error_set(&request->error, code, "%s", fh_code_text(code));
 }
 
-static const struct fh_fence_guard *guard_of(const struct fh_request *request)
-{
-    switch (request->op) {
-    case FH_OP_SNAPSHOT_OPEN:
-        return &request->as.snapshot.guard;
-    case FH_OP_SCAN:
-        return &request->as.scan.guard;
-    case FH_OP_SCAN_JOURNAL:
-        return &request->as.scan_journal.guard;
-    case FH_OP_CHANGES:
-        return &request->as.changes.guard;
-    case FH_OP_TALLY:
-        return &request->as.tally.guard;
-    case FH_OP_APPLY:
-        return &request->as.apply.guard;
-    case FH_OP_MOVE_STATE:
-        return &request->as.move_state.guard;
-    case FH_OP_REFERENCES:
-        return &request->as.references.guard;
-    case FH_OP_SIZE:
-        return &request->as.size.guard;
-    default:
-        FH_UNREACHABLE();
-    }
-}
-
 enum fh_code fh_sqlite_move_guard(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     struct fh_fence fence;
     enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &fence, &request->error);
-    return code == FH_OK ? fh_sqlite_fence_guard(request, &fence, guard_of(request)) : code;
+    return code == FH_OK ? fh_sqlite_fence_guard(request, &fence, fh_move_op_guard(request)) : code;
 }
 
 enum fh_code fh_sqlite_move_guard_first(struct fh_sqlite_conn *conn, struct fh_request *request)

@@ -60,32 +60,6 @@ static bool done;
 static char view; /* stands for an engine's */
 #define VIEW ((struct fh_snapshot *)(void *)&view)
 
-static struct fh_fence_guard *guard_of(struct fh_request *request)
-{
-    switch (request->op) {
-    case FH_OP_SNAPSHOT_OPEN:
-        return &request->as.snapshot.guard;
-    case FH_OP_SCAN:
-        return &request->as.scan.guard;
-    case FH_OP_SCAN_JOURNAL:
-        return &request->as.scan_journal.guard;
-    case FH_OP_CHANGES:
-        return &request->as.changes.guard;
-    case FH_OP_TALLY:
-        return &request->as.tally.guard;
-    case FH_OP_APPLY:
-        return &request->as.apply.guard;
-    case FH_OP_MOVE_STATE:
-        return &request->as.move_state.guard;
-    case FH_OP_REFERENCES:
-        return &request->as.references.guard;
-    case FH_OP_SIZE:
-        return &request->as.size.guard;
-    default:
-        return NULL;
-    }
-}
-
 /* A valid one of each, as large as it may be where that costs nothing. */
 static struct fh_request request_of(struct fixture *f, enum fh_op op)
 {
@@ -124,7 +98,7 @@ static struct fh_request request_of(struct fixture *f, enum fh_op op)
     default:
         break;
     }
-    *guard_of(&request) = (struct fh_fence_guard){INT64_MAX, FH_FENCE_BIT(FH_FENCE_OPEN)};
+    *fh_move_op_guard(&request) = (struct fh_fence_guard){INT64_MAX, FH_FENCE_BIT(FH_FENCE_OPEN)};
     return request;
 }
 
@@ -181,7 +155,7 @@ static void test_scopes_and_guards(void **state)
             {(uint64_t)INT64_MAX + 1, 2}, {1, 0}, {1, 1}, {1, 2 | 1 << 5}, {1, UINT32_MAX}};
         for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
             request = request_of(f, op);
-            *guard_of(&request) = bad[i];
+            *fh_move_op_guard(&request) = bad[i];
             refused(f, request, FH_INVALID);
         }
     }

@@ -11,7 +11,6 @@
 
 /* One case an operation, ready to be submitted for the tenant; APPLY is an empty batch. */
 struct fh_request moves_request(struct fixture *f, enum fh_op op, const struct fh_uuid *tenant);
-struct fh_fence_guard *moves_guard(struct fh_request *request);
 
 struct fh_snapshot *moves_open(struct fixture *f, const struct fh_uuid *tenant,
                                struct fh_str *cursor);

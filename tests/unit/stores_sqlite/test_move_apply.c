@@ -89,12 +89,12 @@ static void test_a_batch_is_whole(void **state)
     assert_null(moves_find(f, &f->a, 1));
     assert_int_equal(state_of(f, &f->a).len, 0);
     assert_int_equal(records_of(f, &f->a), 0);
-    moves_guard(&request)->generation = 2; /* a mover that slept */
+    fh_move_op_guard(&request)->generation = 2; /* a mover that slept */
     apply->deletes = &key;
     apply->delete_count = 1;
     assert_code(fixture_run(f, &request), FH_MOVED);
     assert_non_null(moves_find(f, &f->a, 9));
-    moves_guard(&request)->generation = 1;
+    fh_move_op_guard(&request)->generation = 1;
     assert_code(fixture_run(f, &request), FH_OK);
     assert_int_equal(apply->rows_written, 2);
     assert_true(fh_str_eq(state_of(f, &f->a), FH_STR("after")));

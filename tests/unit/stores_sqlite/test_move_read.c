@@ -24,14 +24,14 @@ static void test_the_guard(void **state)
     const struct fh_uuid stranger = {.bytes = {0x0c}};
     for (size_t i = 0; i < READS; i++) {
         struct fh_request request = moves_request(f, reads[i], &f->a);
-        moves_guard(&request)->generation = 2;
+        fh_move_op_guard(&request)->generation = 2;
         bool size = reads[i] == FH_OP_SIZE;
         assert_code(fixture_run(f, &request), size ? FH_OK : FH_MOVED);
         assert_int_equal(request.epoch_seen, 1);
         assert_int_equal(request.mode_seen, FH_FENCE_OPEN);
 
         request = moves_request(f, reads[i], &f->a);
-        moves_guard(&request)->modes = FH_FENCE_BIT(FH_FENCE_FROZEN);
+        fh_move_op_guard(&request)->modes = FH_FENCE_BIT(FH_FENCE_FROZEN);
         assert_code(fixture_run(f, &request), FH_MOVED);
 
         request = moves_request(f, reads[i], &f->a);
