@@ -102,6 +102,39 @@ enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid, struct
     return FH_OK;
 }
 
+enum fh_code fh_admin_page_open(const struct fh_admin_call *admin_call,
+                                const struct fh_page_scope *scope, const char *token, void *out,
+                                size_t size, struct fh_error *error)
+{
+    struct fh_str payload;
+    if (token[0] == '\0') {
+        return FH_OK;
+    }
+    enum fh_code code = fh_page_token_open(admin_call->services->page_keys, scope, fh_str_of(token),
+                                           fh_call_arena(admin_call->call), &payload, error);
+    if (code == FH_OK && payload.len != size) {
+        code = fh_error_field(error, FH_INVALID, "page_token", "page_token is malformed");
+    }
+    if (code == FH_OK) {
+        memcpy(out, payload.data, size);
+    }
+    return code;
+}
+
+enum fh_code fh_admin_page_seal(const struct fh_admin_call *admin_call,
+                                const struct fh_page_scope *scope, const void *end, size_t size,
+                                char **out)
+{
+    struct fh_str token;
+    enum fh_code code = fh_page_token_seal(admin_call->services->page_keys, scope,
+                                           (struct fh_str){.data = end, .len = size},
+                                           fh_call_arena(admin_call->call), &token);
+    if (code == FH_OK) {
+        *out = (char *)(uintptr_t)token.data;
+    }
+    return code;
+}
+
 enum fh_code fh_page_size_parse(int32_t page_size, size_t page_size_default, size_t *out,
                                 struct fh_error *error)
 {

@@ -36,6 +36,14 @@ FH_MUST_CHECK enum fh_code fh_store_name_parse(const char *name, const char *fie
 /* "tenants/{uuid}" or "tenants/{slug}": exactly one of the two is set. */
 FH_MUST_CHECK enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid,
                                                 struct fh_str *slug, struct fh_error *error);
+/* A page's end as bytes of a fixed size, sealed for `scope` and back: FH_INVALID names page_token.
+ * An empty token leaves `out` as it is. */
+FH_MUST_CHECK enum fh_code fh_admin_page_open(const struct fh_admin_call *admin_call,
+                                              const struct fh_page_scope *scope, const char *token,
+                                              void *out, size_t size, struct fh_error *error);
+FH_MUST_CHECK enum fh_code fh_admin_page_seal(const struct fh_admin_call *admin_call,
+                                              const struct fh_page_scope *scope, const void *end,
+                                              size_t size, char **out);
 /* 0: the default; more than FH_PAGE_MAX: FH_PAGE_MAX; negative: FH_INVALID. */
 FH_MUST_CHECK enum fh_code fh_page_size_parse(int32_t page_size, size_t page_size_default,
                                               size_t *out, struct fh_error *error);

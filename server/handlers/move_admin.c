@@ -225,10 +225,8 @@ static void answer_list(struct fh_admin_call *base)
     }
     if (code == FH_OK && base->catalog.as.move_list.more && count > 0) {
         struct fh_page_scope scope = list_scope(in, arena);
-        struct fh_str token;
-        struct fh_str last = {.data = (const char *)moves[count - 1].uuid.bytes, .len = 16};
-        code = fh_page_token_seal(base->services->page_keys, &scope, last, arena, &token);
-        out.next_page_token = code == FH_OK ? (char *)(uintptr_t)token.data : out.next_page_token;
+        code = fh_admin_page_seal(base, &scope, &moves[count - 1].uuid, sizeof(struct fh_uuid),
+                                  &out.next_page_token);
     }
     if (code != FH_OK) {
         fh_call_fail_code(base->call, code);
@@ -241,21 +239,13 @@ static enum fh_code list_request(struct fh_admin_call *base,
                                  const Freehold__V1__ListMovesRequest *in, struct fh_error *error)
 {
     struct fh_catalog_request *request = &base->catalog;
-    struct fh_str payload;
-    struct fh_uuid before = {0};
+    struct fh_page_scope scope = list_scope(in, fh_call_arena(base->call));
     enum fh_code code =
         fh_page_size_parse(in->page_size, PAGE_SIZE_DEFAULT, &request->as.move_list.limit, error);
-    if (code == FH_OK && in->page_token[0] != '\0') {
-        struct fh_page_scope scope = list_scope(in, fh_call_arena(base->call));
-        code = fh_page_token_open(base->services->page_keys, &scope, fh_str_of(in->page_token),
-                                  fh_call_arena(base->call), &payload, error);
-        if (code == FH_OK && payload.len == sizeof(before)) {
-            memcpy(before.bytes, payload.data, payload.len);
-        } else if (code == FH_OK) {
-            code = fh_error_field(error, FH_INVALID, "page_token", "page_token is malformed");
-        }
+    if (code == FH_OK) {
+        code = fh_admin_page_open(base, &scope, in->page_token, &request->as.move_list.before,
+                                  sizeof(struct fh_uuid), error);
     }
-    request->as.move_list.before = before;
     request->as.move_list.unfinished = in->unfinished;
     return code;
 }
@@ -378,10 +368,8 @@ static void answer_events(struct fh_admin_call *base)
     }
     if (code == FH_OK && base->catalog.as.events.more && count > 0) {
         struct fh_page_scope scope = events_scope(in);
-        struct fh_str token;
-        struct fh_str last = {.data = (const char *)&events[count - 1].id, .len = sizeof(uint64_t)};
-        code = fh_page_token_seal(base->services->page_keys, &scope, last, arena, &token);
-        out.next_page_token = code == FH_OK ? (char *)(uintptr_t)token.data : out.next_page_token;
+        code = fh_admin_page_seal(base, &scope, &events[count - 1].id, sizeof(uint64_t),
+                                  &out.next_page_token);
     }
     if (code != FH_OK) {
         fh_call_fail_code(base->call, code);
@@ -396,7 +384,6 @@ static void list_move_events(struct fh_call *call, void *arg)
         (const Freehold__V1__ListMoveEventsRequest *)fh_call_request(call);
     struct fh_error error = FH_ERROR_INIT;
     struct fh_uuid uuid;
-    struct fh_str payload;
     struct fh_admin_call *base = fh_admin_call_create(call, arg, sizeof(*base));
     if (base == NULL) {
         return;
@@ -407,15 +394,10 @@ static void list_move_events(struct fh_call *call, void *arg)
         code =
             fh_page_size_parse(in->page_size, PAGE_SIZE_DEFAULT, &request->as.events.limit, &error);
     }
-    if (code == FH_OK && in->page_token[0] != '\0') {
+    if (code == FH_OK) {
         struct fh_page_scope scope = events_scope(in);
-        code = fh_page_token_open(base->services->page_keys, &scope, fh_str_of(in->page_token),
-                                  fh_call_arena(call), &payload, &error);
-        if (code == FH_OK && payload.len == sizeof(uint64_t)) {
-            memcpy(&request->as.events.after_id, payload.data, payload.len);
-        } else if (code == FH_OK) {
-            code = fh_error_field(&error, FH_INVALID, "page_token", "page_token is malformed");
-        }
+        code = fh_admin_page_open(base, &scope, in->page_token, &request->as.events.after_id,
+                                  sizeof(uint64_t), &error);
     }
     if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);

@@ -386,10 +386,8 @@ static void answer_list(struct fh_admin_call *base)
     }
     if (code == FH_OK && base->catalog.as.list.more && count > 0) {
         struct fh_page_scope scope = page_scope(in);
-        struct fh_str token;
-        struct fh_str last = {.data = (const char *)tenants[count - 1].uuid.bytes, .len = 16};
-        code = fh_page_token_seal(base->services->page_keys, &scope, last, arena, &token);
-        out.next_page_token = code == FH_OK ? (char *)(uintptr_t)token.data : out.next_page_token;
+        code = fh_admin_page_seal(base, &scope, &tenants[count - 1].uuid, sizeof(struct fh_uuid),
+                                  &out.next_page_token);
     }
     if (code != FH_OK) {
         fh_call_fail_code(base->call, code);
@@ -412,16 +410,10 @@ static void list_tenants(struct fh_call *call, void *arg)
     request->as.list.states = in->show_deleted ? UINT32_MAX : 0;
     enum fh_code code =
         fh_page_size_parse(in->page_size, PAGE_SIZE_DEFAULT, &request->as.list.limit, &error);
-    if (code == FH_OK && in->page_token[0] != '\0') {
-        struct fh_str payload;
+    if (code == FH_OK) {
         struct fh_page_scope scope = page_scope(in);
-        code = fh_page_token_open(base->services->page_keys, &scope, fh_str_of(in->page_token),
-                                  fh_call_arena(call), &payload, &error);
-        if (code == FH_OK && payload.len == sizeof(struct fh_uuid)) {
-            memcpy(request->as.list.after.bytes, payload.data, payload.len);
-        } else if (code == FH_OK) {
-            code = fh_error_field(&error, FH_INVALID, "page_token", "page_token is malformed");
-        }
+        code = fh_admin_page_open(base, &scope, in->page_token, &request->as.list.after,
+                                  sizeof(struct fh_uuid), &error);
     }
     if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);
