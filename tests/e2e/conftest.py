@@ -15,7 +15,11 @@ sys.path.insert(0, str(SOURCE / "tests/lib/python"))
 
 from freehold_testing.postgres import Cluster  # noqa: E402
 
-PROGRAMS = {"freehold": "clients/cli/freehold", "freeholdd": "server/freeholdd"}
+PROGRAMS = {
+    "freehold": "clients/cli/freehold",
+    "freeholdd": "server/freeholdd",
+    "freehold-migrator": "server/freehold-migrator",
+}
 # Passwords count, as with a server that is not ours.
 HBA = """
 local all postgres trust
@@ -40,6 +44,7 @@ def cluster(folder):
         (cluster.data / "pg_hba.conf").write_text(HBA)
         cluster.sql(
             "drop database freehold",
+            "revoke set on parameter session_replication_role from freehold_app",
             "drop role freehold_app",
             "drop role freehold_owner",
             "alter system set fsync = on",
@@ -52,7 +57,7 @@ def cluster(folder):
 
 @pytest.fixture
 def programs(folder):
-    """freehold and freeholdd of this build. What a guide starts dies with its shell."""
+    """The programs of this build. What a guide starts dies with its shell."""
     out = folder / "programs"
     out.mkdir()
     for name, path in PROGRAMS.items():

@@ -15,7 +15,7 @@ from conftest import BUILD, SOURCE
 
 DOCS = SOURCE / "docs"
 PAGES = [SOURCE / "README.md", *sorted(DOCS.rglob("*.md"))]
-GUIDES = ("operators", "developers")
+GUIDES = ("operators", "developers", "moves")
 
 # A checkout whose ./dev knows its own commands, and whose release build is the one under test:
 # building once more would take minutes and tell nothing new.
@@ -81,7 +81,7 @@ def test_guide(name, folder, programs, request):
     make_checkout(work)
     (folder / "home").mkdir()
     port = "5432"
-    if name == "operators":
+    if name in ("operators", "moves"):
         cluster = request.getfixturevalue("cluster")
         port = str(cluster.port)
         environment.update(PGHOST="127.0.0.1", PGPORT=port, PGUSER="postgres")
