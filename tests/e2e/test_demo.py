@@ -1,6 +1,7 @@
 """./dev demo after the build, on a few packages: both engines, nothing left behind."""
 
 import os
+import re
 import subprocess
 
 import pytest
@@ -25,5 +26,8 @@ def test_demo(folder, options):
     assert done.returncode == 0, done.stdout[-8000:]
     assert "freeholdd ready" in done.stdout
     assert "NOT_FOUND" in done.stdout, "one tenant's token must not reach another's record"
+    told = re.search(r"requests (\d+), failures 0, longest pause [\d.]+ ms, rows compared (\d+)", done.stdout)
+    assert told, "the largest tenant must move without a failed request"
+    assert int(told.group(1)) > 0 and int(told.group(2)) > 0
     assert "Sanitizer" not in done.stdout
     assert not list(scratch.iterdir()), "the demo left files behind"
