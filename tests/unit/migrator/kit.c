@@ -11,12 +11,16 @@
 #include "migrator/digest.h"
 #include "router/catalog_sqlite/catalog_sqlite.h"
 #include "stores/mem/mem.h"
+#include "stores/pg/pg.h"
 #include "stores/sqlite/sqlite.h"
 
 #define PATIENCE_US (60 * (int64_t)1000000)
 #define ARENA_BYTES_MAX ((size_t)512 * 1024 * 1024)
 
 static const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+
+const char *kit_pg_app;
+const char *kit_pg_owner;
 
 int64_t kit_deadline(const struct kit *kit)
 {
@@ -196,6 +200,11 @@ static void open_store(struct kit *kit, size_t which)
     struct fh_store_config config = {.name = names[which], .location = path};
     const struct fh_store_ops *ops =
         kit->engine == KIT_MEMORY ? &fh_store_mem_ops : &fh_store_sqlite_ops;
+    if (kit->engine == KIT_PG && which == 1) {
+        ops = &fh_store_pg_ops;
+        config.location = kit_pg_app;
+        config.owner_location = kit_pg_owner;
+    }
     assert_int_equal(ops->open(&kit->env, &config, &kit->real[which], &error), FH_OK);
     assert_int_equal(fh_store_fault_create(&kit->env, kit->real[which], &plan, &kit->stores[which]),
                      FH_OK);
@@ -238,6 +247,7 @@ void kit_open(struct kit *kit, enum kit_engine engine)
     memset(kit, 0, sizeof(*kit));
     kit->engine = engine;
     kit->random = 1;
+    kit->live_before = fh_alloc_live();
     kit->homes[0] = shared;
     kit->homes[1] = shared;
     kit->to = 1;
@@ -310,7 +320,7 @@ void kit_close(struct kit *kit)
     assert_int_equal(uv_loop_close(&kit->loop), 0);
     fh_log_destroy(kit->log);
     (void)nftw(kit->dir, remove_cb, 16, FTW_DEPTH | FTW_PHYS);
-    assert_int_equal(fh_alloc_live(), 0);
+    assert_int_equal(fh_alloc_live(), kit->live_before);
 }
 
 /* Migrators */

@@ -21,7 +21,11 @@
 #define KIT_WRITERS 3
 #define KIT_KEYS 6
 
-enum kit_engine { KIT_MEMORY, KIT_SQLITE };
+enum kit_engine { KIT_MEMORY, KIT_SQLITE, KIT_PG /* "one" is SQLite still */ };
+
+/* For KIT_PG: serving role and owner. */
+extern const char *kit_pg_app;
+extern const char *kit_pg_owner;
 
 /* A catalog before another: the nth request of an operation is refused or its answer is lost. */
 struct kit_catalog {
@@ -71,6 +75,7 @@ struct kit {
     struct fh_env env;
     struct fh_log *log;
     char dir[96];
+    long live_before; /* allocations */
     enum kit_engine engine;
     struct fh_catalog *inner_catalog;
     struct kit_catalog catalog;
@@ -144,6 +149,11 @@ typedef void kit_scenario(enum kit_engine engine, enum fh_step step, bool done);
 void kit_crash_at(enum kit_engine engine, enum fh_step step, bool done);
 void kit_sleep_at(enum kit_engine engine, enum fh_step step, bool done);
 void kit_wake_early_at(enum kit_engine engine, enum fh_step step, bool done);
+/* The second move takes the records of two epochs along, and finds the first one's traces. */
+void kit_there_and_back(enum kit_engine engine);
+/* More records than one transaction takes have come since copying began: keys on several pages,
+ * unique values that went from row to row. */
+void kit_catch_up(enum kit_engine engine);
 /* KIT_STEP=<name>: only at that one. */
 void kit_at_every_step(enum kit_engine engine, kit_scenario *scenario, bool before, bool behind);
 

@@ -151,3 +151,46 @@ void kit_at_every_step(enum kit_engine engine, kit_scenario *scenario, bool befo
         }
     }
 }
+
+void kit_there_and_back(enum kit_engine engine)
+{
+    struct kit kit;
+    struct fh_move_settings settings = kit_quick();
+    kit_open(&kit, engine);
+    kit_preload(&kit, 50);
+    kit_start_writers(&kit);
+    (void)kit_start_migrator(&kit, 0);
+    for (size_t i = 0; i < 3; i++) {
+        kit.to = 1 - i % 2;
+        kit_create_move(&kit, &settings);
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+    }
+    kit_stop_writers(&kit);
+    kit_check(&kit, 1, 4);
+    kit_close(&kit);
+}
+
+void kit_catch_up(enum kit_engine engine)
+{
+    struct kit kit;
+    struct fh_move_settings settings = kit_quick();
+    kit_open(&kit, engine);
+    kit_preload(&kit, 100);
+    kit_create_move(&kit, &settings);
+    kit.hook_step = FH_STEP_COPY_APPLY;
+    kit.hook_done = true;
+    kit.hook_nth = 1;
+    kit.hook_answer = FH_HOOK_HOLD;
+    (void)kit_start_migrator(&kit, 0);
+    kit_turn_until(&kit, hook_is_met);
+    kit_write(&kit, 1300);
+    uint64_t pages = kit.passes[FH_STEP_ROUND_APPLY];
+    kit_start_writers(&kit);
+    fh_run_release(kit.hooked);
+    kit_wait_phase(&kit, FH_MOVE_READY);
+    assert_true(kit.passes[FH_STEP_ROUND_APPLY] >= pages + 6); /* three pages, twice */
+    kit_wait_phase(&kit, FH_MOVE_DONE);
+    kit_stop_writers(&kit);
+    kit_check(&kit, 1, 2);
+    kit_close(&kit);
+}

@@ -77,63 +77,18 @@ static bool hook_is_met(const struct kit *kit)
     return kit->hook_met;
 }
 
-/* More records than one transaction takes have come since copying began: keys on several pages,
- * unique values that went from row to row. */
-static void catches_up_in_large_rounds(enum kit_engine engine)
-{
-    struct kit kit;
-    struct fh_move_settings settings = kit_quick();
-    kit_open(&kit, engine);
-    kit_preload(&kit, 100);
-    kit_create_move(&kit, &settings);
-    kit.hook_step = FH_STEP_COPY_APPLY;
-    kit.hook_done = true;
-    kit.hook_nth = 1;
-    kit.hook_answer = FH_HOOK_HOLD;
-    (void)kit_start_migrator(&kit, 0);
-    kit_turn_until(&kit, hook_is_met);
-    kit_write(&kit, 1300);
-    uint64_t pages = kit.passes[FH_STEP_ROUND_APPLY];
-    kit_start_writers(&kit);
-    fh_run_release(kit.hooked);
-    kit_wait_phase(&kit, FH_MOVE_READY);
-    assert_true(kit.passes[FH_STEP_ROUND_APPLY] >= pages + 6); /* three pages, twice */
-    kit_wait_phase(&kit, FH_MOVE_DONE);
-    kit_stop_writers(&kit);
-    kit_check(&kit, 1, 2);
-    kit_close(&kit);
-}
-
 static void catches_up(void **state)
 {
     (void)state;
-    catches_up_in_large_rounds(KIT_MEMORY);
-    catches_up_in_large_rounds(KIT_SQLITE);
+    kit_catch_up(KIT_MEMORY);
+    kit_catch_up(KIT_SQLITE);
 }
 
-/* The second move takes the records of two epochs along, and finds the first one's traces. */
 static void moves_there_and_back(void **state)
 {
     (void)state;
-    for (int engine = 0; engine < 2; engine++) {
-        struct kit kit;
-        struct fh_move_settings settings = kit_quick();
-        kit_open(&kit, engine == 0 ? KIT_MEMORY : KIT_SQLITE);
-        kit_preload(&kit, 50);
-        kit_start_writers(&kit);
-        (void)kit_start_migrator(&kit, 0);
-        kit_create_move(&kit, &settings);
-        kit_wait_phase(&kit, FH_MOVE_DONE);
-        kit.to = 0;
-        kit_create_move(&kit, &settings);
-        kit_wait_phase(&kit, FH_MOVE_DONE);
-        kit.to = 1;
-        kit_create_move(&kit, &settings);
-        kit_wait_phase(&kit, FH_MOVE_DONE);
-        kit_stop_writers(&kit);
-        kit_check(&kit, 1, 4);
-        kit_close(&kit);
-    }
+    kit_there_and_back(KIT_MEMORY);
+    kit_there_and_back(KIT_SQLITE);
 }
 
 /* From the shared home into one of its own, which the move makes; where the store has no such
