@@ -13,18 +13,23 @@
 #include "base/fault_point.h"
 #include "migrator/internal.h"
 
+#ifdef FREEHOLD_FAULTS
+#define POINTS(text) .before = "move." #text, .done = "move." #text ".done",
+#else
+#define POINTS(text)
+#endif
+
 static const struct {
     const char *name;
+#ifdef FREEHOLD_FAULTS
     const char *before;
     const char *done;
+#endif
     enum fh_code (*enter)(struct fh_run *run);
     enum fh_step (*after)(struct fh_run *run, enum fh_code code);
 } steps[] = {
-#define STEP_ROW(symbol, text)                           \
-    [FH_STEP_##symbol] = {.name = #text,                 \
-                          .before = "move." #text,       \
-                          .done = "move." #text ".done", \
-                          .enter = fh_run_enter_##text,  \
+#define STEP_ROW(symbol, text)                                                     \
+    [FH_STEP_##symbol] = {POINTS(text).name = #text, .enter = fh_run_enter_##text, \
                           .after = fh_run_after_##text},
     FH_RUN_STEPS(STEP_ROW)
 #undef STEP_ROW
