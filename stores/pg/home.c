@@ -3,8 +3,10 @@
  * Create is one group: insert unless there, then read what is there; so it is idempotent, and a
  * race has one winner. Erase: step 0 takes the exclusive gate and closes the fence of the expected
  * generation; then each step deletes a batch in a transaction of its own, children before parents,
- * then records; the last deletes the fence. Interrupted, the tenant is closed here and erase starts
- * again where rows are left.
+ * then records; the last deletes the fence. Each of them locks the fence and requires it to be the
+ * one that was closed: between two batches a process may sleep for an hour, and the tenant may live
+ * here again when it wakes up. Interrupted, the tenant is closed here and erase starts again where
+ * rows are left.
  */
 #include <stdio.h>
 #include <string.h>
@@ -19,6 +21,8 @@
 #define ERASE_BATCH 5000
 #define LOCK_MS_MAX 3000
 #define LOCK_MARGIN_MS_MAX 50
+#define ERASE_FENCE 1 /* results of a batch */
+#define ERASE_GUARD 2
 
 static void add_fence(struct fh_pg_params *params, const struct fh_fence *fence)
 {
@@ -240,6 +244,27 @@ struct erase_state {
     bool again;   /* the batch was full */
 };
 
+/* Context, the fence locked and told, and a guard: what is sent behind it is skipped unless the
+ * fence is as step 0 left it. */
+static enum fh_code send_still_closed(struct fh_pg_op *op, struct fh_pg_conn *conn,
+                                      const struct fh_fence *seen)
+{
+    enum fh_code code = fh_pg_op_send_context(op, conn);
+    if (code == FH_OK) {
+        fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
+        code = fh_pg_op_send(op, conn, FH_PG_FENCE_LOCK, 0, NULL, 0);
+    }
+    if (code == FH_OK) {
+        struct fh_pg_params *params = fh_pg_op_params(op);
+        fh_pg_add_uuid(params, &op->request->scope.tenant);
+        fh_pg_add_int64(params, (int64_t)seen->epoch);
+        fh_pg_add_int64(params, (int64_t)seen->generation);
+        fh_pg_add_int32(params, (int32_t)FH_FENCE_BIT(FH_FENCE_CLOSED));
+        code = fh_pg_op_send(op, conn, FH_PG_MOVE_GUARD, 0, NULL, 0);
+    }
+    return code;
+}
+
 static enum fh_code erase_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     if (op->state == NULL) {
@@ -253,7 +278,7 @@ static enum fh_code erase_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         return state->closing ? close_fence_commit(op, conn, &state->seen)
                               : close_fence_send(op, conn);
     }
-    enum fh_code code = fh_pg_op_send_context(op, conn);
+    enum fh_code code = send_still_closed(op, conn, &state->seen);
     if (code != FH_OK) {
         return code;
     }
@@ -280,6 +305,21 @@ static enum fh_code erase_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return code;
 }
 
+/* What the guard behind it will fail for. */
+static enum fh_code check_still_closed(struct fh_pg_op *op, const PGresult *result,
+                                       const struct fh_fence *seen)
+{
+    struct fh_fence now;
+    enum fh_code code = read_fence(result, &now);
+    if (code == FH_OK && (now.epoch != seen->epoch || now.generation != seen->generation ||
+                          now.mode != FH_FENCE_CLOSED)) {
+        op->request->epoch_seen = now.epoch;
+        op->request->mode_seen = now.mode;
+        code = FH_MOVED;
+    }
+    return code;
+}
+
 static enum fh_code erase_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct erase_state *state = op->state;
@@ -297,7 +337,10 @@ static enum fh_code erase_result(struct fh_pg_op *op, unsigned index, const PGre
         }
         return state->absent ? FH_OK : code;
     }
-    if (index == 0) {
+    if (index == ERASE_FENCE) {
+        return check_still_closed(op, result, &state->seen);
+    }
+    if (index <= ERASE_GUARD) {
         return FH_OK;
     }
     const char *deleted = PQcmdTuples((PGresult *)(uintptr_t)result);
@@ -336,5 +379,18 @@ static void erase_reset(struct fh_pg_op *op)
     op->request->as.home.rows_erased = 0;
 }
 
-const struct fh_pg_op_kind fh_pg_home_erase_kind = {
-    .send = erase_send, .result = erase_result, .synced = erase_synced, .reset = erase_reset};
+static void erase_failed(struct fh_pg_op *op, unsigned index)
+{
+    (void)index;
+    if (op->code == FH_NO_TENANT) {
+        op->failure.code = FH_OK; /* another erase has ended it, the fence last: nothing is left */
+    } else if (op->code != FH_OK) {
+        op->failure.code = op->code; /* the fence was told, then the guard failed for it */
+    }
+}
+
+const struct fh_pg_op_kind fh_pg_home_erase_kind = {.send = erase_send,
+                                                    .result = erase_result,
+                                                    .failed = erase_failed,
+                                                    .synced = erase_synced,
+                                                    .reset = erase_reset};
