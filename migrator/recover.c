@@ -6,7 +6,9 @@
  * behind it the old home must be closed before the new one opens.
  *
  * Failures: a fence of another epoch, or a home at the target that is not this move's, ends the
- * move before the switch; behind it there is only trying again. A fence that carries a newer
+ * move before the switch; behind it there is only trying again. A target that is closed before the
+ * switch is one whose erasing was cut short: it stays closed, and is erased to its end, whatever is
+ * said in it of how far it was. A fence that carries a newer
  * generation than ours means that somebody else has claimed the move: the run is dropped.
  */
 #include "base/fault_point.h"
@@ -70,6 +72,7 @@ static enum fh_step claimed(struct fh_run *run)
     run->recovered = false;
     run->source_there = false;
     run->target_there = false;
+    run->erasing = false;
     run->failing = run->failing || move->phase == FH_MOVE_FAILING;
     if (!run->claimed) {
         run->claimed = true;
@@ -123,7 +126,9 @@ static struct fh_fence target_desired(const struct fh_run *run)
 {
     return (struct fh_fence){.epoch = run->move.source.epoch + 1,
                              .generation = run->generation,
-                             .mode = run->committed ? FH_FENCE_OPEN : FH_FENCE_INCOMING};
+                             .mode = run->committed ? FH_FENCE_OPEN
+                                     : run->erasing ? FH_FENCE_CLOSED
+                                                    : FH_FENCE_INCOMING};
 }
 
 static bool fence_equal(const struct fh_fence *a, const struct fh_fence *b)
@@ -249,8 +254,9 @@ enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
         return fh_run_trouble(run, code, FH_STEP_TARGET_READ);
     }
     run->seen = run->calls[0].request.as.fence.seen;
+    run->erasing = !run->committed && run->seen.mode == FH_FENCE_CLOSED;
     bool ours = run->seen.epoch == run->move.source.epoch + 1 &&
-                (run->committed || run->seen.mode == FH_FENCE_INCOMING);
+                (run->committed || run->erasing || run->seen.mode == FH_FENCE_INCOMING);
     if (!ours) {
         const char *what = "the target holds a home of this tenant that is not of this move";
         if (run->committed) {
@@ -294,8 +300,8 @@ static enum fh_step decide(struct fh_run *run)
     if (run->failing) {
         return fh_run_give_up(run);
     }
-    return fh_run_close_view(run, run->target_there && run->schema != NULL ? FH_STEP_STATE_READ
-                                                                           : fh_run_prepare(run));
+    bool has_state = run->target_there && !run->erasing && run->schema != NULL;
+    return fh_run_close_view(run, has_state ? FH_STEP_STATE_READ : fh_run_prepare(run));
 }
 
 enum fh_code fh_run_enter_state_read(struct fh_run *run)

@@ -128,6 +128,7 @@ struct fh_run {
     bool gated;
     bool source_there;
     bool target_there; /* this move's home, under our generation */
+    bool erasing;      /* ... which is half erased */
     const struct fh_schema *schema;
 
     /* The step */
