@@ -67,6 +67,14 @@ enum fh_code fh_move_rule_create(struct fh_catalog_request *request, const struc
     return FH_OK;
 }
 
+/* A worker's steps are made for the reason the move was asked for. */
+static void inherit_reason(struct fh_catalog_request *request, const struct fh_move *move)
+{
+    if (request->audit.reason.len == 0) {
+        request->audit.reason = move->reason;
+    }
+}
+
 enum fh_code fh_move_rule_claim(struct fh_catalog_request *request, struct fh_move *move,
                                 struct fh_placement *placement, int64_t now_us)
 {
@@ -84,6 +92,7 @@ enum fh_code fh_move_rule_claim(struct fh_catalog_request *request, struct fh_mo
     move->generation = placement->generation;
     move->worker = request->as.move_claim.worker;
     touch(move, now_us);
+    inherit_reason(request, move);
     return FH_OK;
 }
 
@@ -121,6 +130,7 @@ enum fh_code fh_move_rule_advance(struct fh_catalog_request *request, struct fh_
     if (fh_move_is_finished(to)) {
         move->finished_at_us = now_us;
     }
+    inherit_reason(request, move);
     return FH_OK;
 }
 
@@ -146,6 +156,7 @@ enum fh_code fh_move_rule_switch(struct fh_catalog_request *request, struct fh_m
     placement->epoch++;
     move->phase = FH_MOVE_SETTLED;
     touch(move, now_us);
+    inherit_reason(request, move);
     return FH_OK;
 }
 

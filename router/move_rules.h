@@ -17,7 +17,8 @@ FH_MUST_CHECK enum fh_code fh_move_rule_replay(struct fh_catalog_request *reques
  * the target store is there and whether another move is unfinished is the implementation's. */
 FH_MUST_CHECK enum fh_code fh_move_rule_create(struct fh_catalog_request *request,
                                                const struct fh_tenant *tenant, int64_t now_us);
-/* Those below change: of the move generation, beat, worker, phase, wish, progress, message,
+/* Those below give the event the reason of the move where the caller gave none, and change: of the
+ * move generation, beat, worker, phase, wish, progress, message,
  * updated_at, finished_at. `event`: whether the operators are to be told. */
 FH_MUST_CHECK enum fh_code fh_move_rule_claim(struct fh_catalog_request *request,
                                               struct fh_move *move, struct fh_placement *placement,
