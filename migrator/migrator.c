@@ -4,9 +4,11 @@
  * what another worker has is watched. Beats are compared with what was seen before and with this
  * process's own monotonic clock, so no two clocks are ever compared.
  *
- * Failures: a catalog that does not answer is asked again at the next poll. Bounds: moves watched
- * (WATCHED_MAX; those beyond are looked at again when there is room), moves at work (moves_max),
- * walks (one at a time, LOOK_US_MIN apart).
+ * Failures: a catalog that does not answer is asked again at the next poll. A move between stores
+ * that this process could not open is left to those that could, for whoever has claimed it keeps
+ * it; where the catalog is nobody else's it is claimed, and tells what is wrong. Bounds: moves
+ * watched (WATCHED_MAX; those beyond are looked at again when there is room), moves at work
+ * (moves_max), walks (one at a time, LOOK_US_MIN apart).
  */
 #include "migrator/migrator.h"
 
@@ -24,12 +26,13 @@
 #define SWITCHING_TAKEOVER_US_MIN (100 * (int64_t)1000)
 #define CLOSE_US (10 * (int64_t)1000000) /* for calling a switch off */
 
-/* Another worker's move. */
+/* Another worker's move, or one that is left to another. */
 struct watched {
     struct fh_uuid move;
     uint64_t beat;
     int64_t since_us; /* when this beat was seen first */
     uint64_t walk;    /* that saw it last */
+    bool passed_over; /* and said so */
 };
 
 static struct fh_str watched_key(const void *item)
@@ -145,6 +148,29 @@ static void look_in(struct fh_migrator *migrator, int64_t us)
     FH_ASSERT(rc == 0); /* it fails for a closing handle only */
 }
 
+/* NULL: there is no room, or no memory. */
+static struct watched *watch(struct fh_migrator *migrator, const struct fh_move *move)
+{
+    struct watched *watched =
+        fh_map_get(&migrator->watched, (struct fh_str){.data = (const char *)move->uuid.bytes,
+                                                       .len = sizeof(move->uuid.bytes)});
+    if (watched == NULL) {
+        watched = fh_calloc(1, sizeof(*watched));
+        if (watched == NULL) {
+            return NULL;
+        }
+        watched->move = move->uuid;
+        watched->beat = move->beat;
+        watched->since_us = now_us(migrator);
+        if (fh_map_put(&migrator->watched, watched) != FH_OK) {
+            fh_free(watched);
+            return NULL;
+        }
+    }
+    watched->walk = migrator->walk;
+    return watched;
+}
+
 /* Whether the beat has stood still for long enough; if not, when it will have. */
 static bool stands_still(struct fh_migrator *migrator, const struct fh_move *move)
 {
@@ -154,23 +180,10 @@ static bool stands_still(struct fh_migrator *migrator, const struct fh_move *mov
                           ? move->settings.max_pause_us
                           : SWITCHING_TAKEOVER_US_MIN;
     }
-    struct watched *watched =
-        fh_map_get(&migrator->watched, (struct fh_str){.data = (const char *)move->uuid.bytes,
-                                                       .len = sizeof(move->uuid.bytes)});
+    struct watched *watched = watch(migrator, move);
     if (watched == NULL) {
-        watched = fh_calloc(1, sizeof(*watched));
-        if (watched == NULL) {
-            return false;
-        }
-        watched->move = move->uuid;
-        watched->beat = move->beat;
-        watched->since_us = now_us(migrator);
-        if (fh_map_put(&migrator->watched, watched) != FH_OK) {
-            fh_free(watched);
-            return false;
-        }
+        return false;
     }
-    watched->walk = migrator->walk;
     if (watched->beat != move->beat) {
         watched->beat = move->beat;
         watched->since_us = now_us(migrator);
@@ -192,12 +205,35 @@ static bool is_at_rest(const struct fh_move *move)
            move->phase != FH_MOVE_SWITCHING;
 }
 
+/* Others may have them open. */
+static bool is_for_others(struct fh_migrator *migrator, const struct fh_move *move)
+{
+    const char *missing = NULL;
+    const char *names[] = {move->source.store, move->target_store};
+    for (size_t i = 0; i < 2 && missing == NULL; i++) {
+        missing = fh_router_store(migrator->router, fh_str_of(names[i])) == NULL ? names[i] : NULL;
+    }
+    if (!migrator->catalog->shared || missing == NULL) {
+        return false;
+    }
+    struct watched *watched = watch(migrator, move);
+    if (watched != NULL && !watched->passed_over) {
+        watched->passed_over = true;
+        FH_LOG(migrator->env->log, WARN, "move.store_missing", FH_KV_UUID("move", move->uuid),
+               FH_KV_UUID("tenant", move->tenant), FH_KV_TEXT("store", missing));
+    }
+    return true;
+}
+
 static void consider(struct fh_migrator *migrator, const struct fh_move *move)
 {
     struct fh_run *run = find_run(migrator, &move->uuid);
     migrator->counting++;
     if (run != NULL) {
         fh_run_hear(run, move);
+        return;
+    }
+    if (is_for_others(migrator, move)) {
         return;
     }
     bool free_to_take =

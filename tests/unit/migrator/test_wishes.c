@@ -348,11 +348,41 @@ static void plans(void **state)
     kit_close(&kit);
 }
 
+static bool has_looked_often(const struct kit *kit)
+{
+    return kit->migrators[0]->walk >= 5 && fh_list_empty(&kit->migrators[0]->runs);
+}
+
+/* Whoever claims a move keeps it: not one between stores that only others could open. */
+static void leaves_to_others_what_is_not_open_here(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < 2; i++) {
+        struct kit kit;
+        struct fh_move move;
+        struct fh_move_settings settings = kit_quick();
+        kit_open(&kit, KIT_MEMORY);
+        kit.catalog.catalog.shared = true;
+        kit_preload(&kit, 10);
+        fh_router_remove_store(kit.router, kit.stores[i]);
+        kit_create_move(&kit, &settings);
+        (void)kit_start_migrator(&kit, 0);
+        kit_turn_until(&kit, has_looked_often);
+        kit_move(&kit, &move);
+        assert_int_equal(move.phase, FH_MOVE_PLANNED);
+        assert_int_equal(move.generation, 0); /* never claimed */
+        assert_int_equal(fh_router_add_store(kit.router, kit.stores[i]), FH_OK);
+        kit_wait_phase(&kit, FH_MOVE_DONE);
+        kit_close(&kit);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(idles),
         cmocka_unit_test(plans),
+        cmocka_unit_test(leaves_to_others_what_is_not_open_here),
         cmocka_unit_test(leaves_a_foreign_home_alone),
         cmocka_unit_test(fails_without_a_source),
         cmocka_unit_test(finds_a_difference),
