@@ -31,6 +31,13 @@ void fh_run_say(struct fh_run *run, const char *format, ...)
     va_start(args, format);
     (void)vsnprintf(run->message, sizeof(run->message), format, args);
     va_end(args);
+    /* Servers speak in encodings of their own, and a text may be cut within a character: a catalog
+     * would refuse it, and with it every beat. */
+    for (char *c = run->message; *c != '\0' && !fh_str_is_text(fh_str_of(run->message)); c++) {
+        if ((*c & 0x80) != 0) {
+            *c = '?';
+        }
+    }
 }
 
 bool fh_cursor_set(struct fh_cursor *cursor, struct fh_str text)
@@ -94,7 +101,8 @@ static void catalog_done_cb(struct fh_catalog_request *request)
 static int64_t request_deadline(const struct fh_run *run)
 {
     int64_t now = fh_run_now(run);
-    int64_t deadline = now + run->patience_us;
+    int64_t patience_us = run->patience_us[run->step];
+    int64_t deadline = now + (patience_us > 0 ? patience_us : FH_RUN_PATIENCE_US);
     if (run->gated && run->recovered && !run->committed) {
         int64_t budget = run->gate_closed_us + run->move.settings.max_pause_us;
         budget = budget > now + GATED_US_MIN ? budget : now + GATED_US_MIN;
@@ -191,19 +199,27 @@ void fh_run_adopt(struct fh_run *run, const struct fh_move *move)
 void fh_run_progressed(struct fh_run *run)
 {
     run->backoff_us = 0;
-    run->patience_us = FH_RUN_PATIENCE_US;
     if (run->complained) {
         run->complained = false;
         fh_run_say(run, "%s", "");
     }
 }
 
+/* Each step has a patience of its own, which nothing but the run's end takes back: what looks at
+ * every row takes a large tenant long each time it is asked, however well all else goes. */
+static void be_more_patient(struct fh_run *run)
+{
+    int64_t *us = &run->patience_us[run->step];
+    *us = *us > 0 ? 2 * *us : 2 * FH_RUN_PATIENCE_US;
+    *us = *us < PATIENCE_US_MAX ? *us : PATIENCE_US_MAX;
+}
+
 static enum fh_step later(struct fh_run *run, enum fh_code code, enum fh_step again)
 {
     run->backoff_us = run->backoff_us == 0 ? BACKOFF_US_MIN : 2 * run->backoff_us;
     run->backoff_us = run->backoff_us < BACKOFF_US_MAX ? run->backoff_us : BACKOFF_US_MAX;
-    if (code == FH_DEADLINE && run->patience_us < PATIENCE_US_MAX) {
-        run->patience_us *= 2;
+    if (code == FH_DEADLINE) {
+        be_more_patient(run);
     }
     if (!run->failing) {
         run->complained = true;

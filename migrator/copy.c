@@ -211,8 +211,10 @@ static int64_t account(struct fh_run *run, const struct fh_page *page)
 enum fh_step fh_run_after_copy_apply(struct fh_run *run, enum fh_code code)
 {
     struct fh_page *page = &run->pages[run->page];
-    if (run->calls[0].request.code != FH_OK || (code != FH_OK && !run->reading_ahead)) {
-        return fh_run_doubt(run, code, FH_STEP_COPY_APPLY);
+    /* What came of the apply counts, also when the page behind it could not be read. */
+    enum fh_code applied = run->calls[0].request.code;
+    if (applied != FH_OK || (code != FH_OK && !run->reading_ahead)) {
+        return fh_run_doubt(run, applied != FH_OK ? applied : code, FH_STEP_COPY_APPLY);
     }
     fh_run_progressed(run);
     int64_t rest_us = account(run, page);

@@ -132,7 +132,7 @@ enum fh_code fh_run_enter_start_view(struct fh_run *run)
 enum fh_step fh_run_after_start_view(struct fh_run *run, enum fh_code code)
 {
     if (code != FH_OK) {
-        return fh_run_trouble(run, code, FH_STEP_START_VIEW);
+        return fh_run_trouble(run, fh_run_view_code(code), FH_STEP_START_VIEW);
     }
     if (!fh_cursor_set(&run->cursor, run->calls[0].request.as.snapshot.cursor)) {
         return fh_run_fail(run, "the source's cursor is longer than allowed");

@@ -63,10 +63,15 @@ enum fh_code fh_run_enter_round_view(struct fh_run *run)
     return fh_run_submit(run, 0, FH_SIDE_SOURCE);
 }
 
+enum fh_code fh_run_view_code(enum fh_code code)
+{
+    return code == FH_TOO_LARGE ? FH_UNAVAILABLE : code;
+}
+
 enum fh_step fh_run_after_round_view(struct fh_run *run, enum fh_code code)
 {
     if (code != FH_OK) {
-        return trouble(run, code);
+        return trouble(run, fh_run_view_code(code));
     }
     if (!fh_cursor_set(&run->view_cursor, run->calls[0].request.as.snapshot.cursor)) {
         return fh_run_fail(run, "the source's cursor is longer than allowed");

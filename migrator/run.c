@@ -370,7 +370,6 @@ enum fh_code fh_run_start(struct fh_migrator *migrator, const struct fh_move *mo
     fh_arena_init(&run->stale.arena, RUN_ARENA_BYTES_MAX);
 #endif
     fh_throttle_init(&run->throttle);
-    run->patience_us = FH_RUN_PATIENCE_US;
     fh_run_adopt(run, move);
     fh_list_push_back(&migrator->runs, &run->node);
     uv_timer_t *timers[] = {&run->timer, &run->beat_timer};

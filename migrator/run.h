@@ -145,8 +145,8 @@ struct fh_run {
     struct fh_error error;
     int64_t step_began_us;
     int64_t backoff_us;
-    bool complained;     /* the message tells of trouble that progress ends */
-    int64_t patience_us; /* how long a request may take */
+    bool complained;                    /* the message tells of trouble that progress ends */
+    int64_t patience_us[FH_STEP_COUNT]; /* how long its request may take; 0: as at first */
     struct fh_run_call calls[2];
     struct fh_catalog_request catalog;
     struct fh_arena arena;
@@ -257,6 +257,9 @@ void fh_run_adopt(struct fh_run *run, const struct fh_move *move);
 enum fh_step fh_run_prepare(struct fh_run *run); /* prepare.c */
 enum fh_step fh_run_copy(struct fh_run *run);    /* copy.c */
 enum fh_step fh_run_follow(struct fh_run *run);  /* round.c */
+/* Of a view that could not be opened: a cursor grows with the transactions that are under way, so
+ * one that is too large now will do later. */
+enum fh_code fh_run_view_code(enum fh_code code);
 enum fh_step fh_run_begin_round(struct fh_run *run, enum fh_round_purpose purpose);
 FH_MUST_CHECK enum fh_code fh_run_apply_changes(struct fh_run *run);
 enum fh_step fh_run_page_applied(struct fh_run *run);

@@ -16,6 +16,7 @@
 
 #define RANGE_ROWS 1000
 #define RANGE_BYTES_MAX ((size_t)1024 * 1024)
+#define REST_US_MAX (FH_SNAPSHOT_IDLE_MAX_US / 4) /* a view that lies idle for long is ended */
 
 static enum fh_step trouble(struct fh_run *run, enum fh_code code)
 {
@@ -196,6 +197,7 @@ static enum fh_step next_range(struct fh_run *run)
     int64_t us = run->marks_us[FH_STEP_VERIFY_SOURCE] + run->marks_us[FH_STEP_VERIFY_TARGET];
     struct fh_throttle *throttle = &run->throttle;
     int64_t rest_us = fh_throttle_rest(throttle, 0, 0, us, run->move.settings.duty_percent, 0);
+    rest_us = rest_us < REST_US_MAX ? rest_us : REST_US_MAX;
     return rest_us > 0 ? fh_run_wait(run, rest_us, FH_STEP_VERIFY_SOURCE) : FH_STEP_VERIFY_SOURCE;
 }
 
