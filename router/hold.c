@@ -276,8 +276,12 @@ static void probe(struct fh_router *router, struct fh_placement_entry *entry)
         hold = entry->hold;
         routed = hold != NULL ? first_to_probe(hold) : NULL;
     } while (routed != NULL && ended(routed));
-    if (routed == NULL || entry->status != FH_PLACEMENT_PLACED) {
+    if (routed == NULL) {
         fh_hold_update(router, entry);
+        return;
+    }
+    if (entry->status != FH_PLACEMENT_PLACED) { /* a callback has seen to that */
+        look(router, hold);
         return;
     }
     unjoin(routed);

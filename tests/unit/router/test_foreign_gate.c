@@ -357,6 +357,39 @@ static void looks_again_by_age_where_others_change_the_catalog(void **state)
     assert_all_ok(f, 8);
 }
 
+static struct fixture *forgetful;
+
+static void forget_cb(struct fh_routed *routed)
+{
+    done_cb(routed);
+    fh_router_invalidate(forgetful->router, &tenant_a);
+}
+
+/* The first that waits ends as it is about to find out, and its caller makes the placement unknown:
+ * those behind it must not be left without anybody who asks for them. */
+static void goes_on_when_a_callback_forgets_the_placement(void **state)
+{
+    struct fixture *f = *state;
+    forgetful = f;
+    place(f, &tenant_a);
+    int64_t soon_us = f->clock.monotonic_us + 5000;
+    assert_int_equal(write_until(f, 0, &tenant_a, soon_us), FH_OK);
+    f->calls[0].routed.done_cb = forget_cb;
+    writes(f, 1);
+    assert_int_equal(fake_store_turn_away(&f->one, FH_FENCE_FROZEN), 2);
+    fh_clock_virtual_advance(&f->clock, 5000);
+    (void)fake_catalog_flush(&f->catalog); /* the same epoch: the first is to try, and is late */
+    assert_int_equal(f->calls[0].done, 1);
+    assert_int_equal(f->calls[0].routed.code, FH_DEADLINE);
+    assert_int_equal(f->catalog.pending_count, 1);
+    moved_to(f, "two", 2);
+    (void)fake_catalog_flush(&f->catalog);
+    turn(f);
+    ASSERT_AT(f, &f->two, 1);
+    (void)fake_store_flush(&f->two, FH_OK);
+    assert_int_equal(f->calls[1].routed.code, FH_OK);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up_gating, tear_down)
 
 int main(void)
@@ -370,6 +403,7 @@ int main(void)
         TEST(holds_on_with_the_catalog_away),
         TEST(asks_ever_less_often),
         TEST(has_another_probe_when_one_ends),
+        TEST(goes_on_when_a_callback_forgets_the_placement),
         TEST(keeps_both_gates_apart),
         TEST(looks_again_after_a_hint_and_serves_meanwhile),
         TEST(looks_at_all_again_when_anybody_may_have_changed),
