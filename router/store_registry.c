@@ -131,6 +131,11 @@ static enum fh_code resolve_location(const struct fh_store_registry *registry,
         *out = location.data;
         return FH_OK;
     }
+    if (registry->options.shared) {
+        return fh_error_field(error, FH_INVALID, "store.location",
+                              "several servers share this catalog, so a sqlite store's location "
+                              "must be absolute: each would take a relative one for its own");
+    }
     if (!is_plain_path(location)) {
         return fh_error_field(error, FH_INVALID, "store.location",
                               "a relative location is made of letters, digits, '.', '_', '-' and "

@@ -17,6 +17,8 @@ struct fh_store_registry_options {
     const struct fh_store_ops *const *engines; /* borrowed */
     size_t engine_count;
     const char *data_dir; /* relative SQLite locations are under it; made when missing (0700) */
+    bool shared; /* others open these stores too: a relative SQLite location is refused, for each
+                    would take it for one of its own */
     const struct fh_isolation_faults *faults; /* tests; given to every store */
 };
 

@@ -127,6 +127,7 @@ static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
         .engines = app->engines,
         .engine_count = app->engine_count,
         .data_dir = app->config.data_dir,
+        .shared = app->config.catalog[0] != '\0',
     };
     enum fh_code code = fh_app_open_catalog(app, error);
     if (code != FH_OK) {

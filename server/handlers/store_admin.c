@@ -193,12 +193,6 @@ static void create_store(struct fh_call *call, void *arg)
         return;
     }
     enum fh_code code = record_from_proto(in->store, services->env, &create->record, &error);
-    if (code == FH_OK && services->catalog->shared && create->record.location.data[0] != '/' &&
-        fh_str_eq(create->record.engine, FH_STR("sqlite"))) {
-        code = fh_error_field(&error, FH_INVALID, "store.location",
-                              "several servers share this catalog, so a sqlite store's location "
-                              "must be absolute: each would take a relative one for its own");
-    }
     if (code == FH_OK) {
         code = fh_store_registry_open(services->stores, &create->record, &create->store, &error);
     }

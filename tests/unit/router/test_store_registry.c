@@ -190,6 +190,33 @@ static void refuses_bad_records(void **state)
     assert_int_equal(open_store(f, &record), FH_OK);
 }
 
+/* Where several servers share the catalog, each would make a directory of its own. */
+static void refuses_relative_locations_where_others_open_them_too(void **state)
+{
+    struct fixture *f = *state;
+    static const struct fh_store_ops *const engines[] = {&directory_engine, &server_engine};
+    const struct fh_store_registry_options options = {
+        .engines = engines, .engine_count = 2, .data_dir = f->dir, .shared = true};
+    struct fh_store_registry *own = f->registry;
+    char path[128];
+    struct stat status;
+    assert_int_equal(fh_store_registry_create(&f->env, f->router, &options, &f->registry), FH_OK);
+    struct fh_store_record record = record_of("main", "sqlite", "main");
+    assert_int_equal(open_store(f, &record), FH_INVALID);
+    (void)snprintf(path, sizeof(path), "%s/stores", f->dir);
+    assert_int_not_equal(stat(path, &status), 0); /* nothing was made */
+    record = record_of("main", "sqlite", "/srv/freehold");
+    assert_int_equal(open_store(f, &record), FH_OK);
+    record = record_of("server", "postgresql", "host=db dbname=x");
+    assert_int_equal(open_store(f, &record), FH_OK);
+    size_t before = f->closed;
+    fh_store_registry_close(f->registry, closed_cb, f);
+    while (f->closed == before) {
+        uv_run(&f->loop, UV_RUN_ONCE);
+    }
+    f->registry = own;
+}
+
 static void forgets(void **state)
 {
     struct fixture *f = *state;
@@ -236,6 +263,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         TEST(opens_and_remembers),
         TEST(refuses_bad_records),
+        TEST(refuses_relative_locations_where_others_open_them_too),
         TEST(forgets),
         TEST(survives_every_failed_allocation),
     };

@@ -1,0 +1,44 @@
+"""One server on a catalog that others may share: what it must not take for its own."""
+
+import pytest
+from freehold_testing import stubs
+from freehold_testing.postgres import Cluster
+from freehold_testing.server import Server
+
+from conftest import MIGRATIONS
+
+RELATIVE = """
+insert into freehold_catalog.stores
+    (name, engine, location, owner_location, region, may_lose_writes, created_at)
+values ('relative', 'sqlite', 'relative', '', '', false, 1)
+"""
+
+
+@pytest.fixture(scope="module")
+def catalog(folder):
+    cluster = Cluster(folder / "shared-catalog")
+    yield cluster
+    cluster.stop()
+
+
+@pytest.fixture
+def sharing(folder, catalog):
+    server = Server(folder / "sharing", "--catalog", catalog.dsn("freehold_owner"))
+    yield server
+    server.close()
+
+
+def events(server):
+    return [line["event"] for line in server.log_lines()]
+
+
+def test_a_relative_store_is_not_opened(sharing, catalog):
+    """However it came into the catalog: it would be another on every server."""
+    sharing.apply_schema(MIGRATIONS)
+    catalog.sql(RELATIVE, database="freehold")
+    assert sharing.stop() == 0
+    sharing.start()
+    assert "store.not_opened" in events(sharing)
+    assert not (sharing.data_dir / "stores").exists()
+    listed = sharing.stores.ListStores(stubs.store_admin.ListStoresRequest()).stores
+    assert [(store.name, store.schema_version) for store in listed] == [("stores/relative", 0)]
