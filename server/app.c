@@ -100,6 +100,9 @@ static enum fh_code open_verifier(struct fh_app *app, struct fh_error *error)
         if (code != FH_OK) {
             return code;
         }
+        if (config->catalog[0] != '\0') { /* what another server lets in is a stranger here */
+            FH_LOG(app->env.log, WARN, "server.own_keys", FH_KV_TEXT("keys", keys));
+        }
     }
     const struct fh_issuer_config issuers[] = {
         {.realm = FH_REALM_TENANT,

@@ -32,6 +32,26 @@ def events(server):
     return [line["event"] for line in server.log_lines()]
 
 
+def test_keys_of_its_own_are_told(sharing, start):
+    """A token that another server takes is a stranger's here."""
+    assert events(sharing).count("server.own_keys") == 1
+    assert "server.own_keys" not in events(start())
+
+
+def test_keys_that_are_given_are_not_told(sharing, start, catalog):
+    keys = sharing.data_dir / "keys"
+    given = [
+        option
+        for realm in ("tenant", "operator")
+        for option in (
+            *(f"--{realm}-issuer", f"https://{realm}.example"),
+            *(f"--{realm}-jwks", str(keys / f"{realm}.jwks.json")),
+        )
+    ]
+    other = start("--catalog", catalog.dsn("freehold_owner"), *given)
+    assert "server.own_keys" not in events(other)
+
+
 def test_a_relative_store_is_not_opened(sharing, catalog):
     """However it came into the catalog: it would be another on every server."""
     sharing.apply_schema(MIGRATIONS)
