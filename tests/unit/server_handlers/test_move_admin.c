@@ -368,11 +368,12 @@ static void test_events(void **state)
         const char *reason;
     } rows[] = {
         {"move.create", "olga", "test"},          {"move.pause", "olga", "not at noon"},
-        {"move.resume", "olga", "it is evening"}, {"move.claim", "worker", ""},
+        {"move.resume", "olga", "it is evening"}, {"move.claim", "worker", "test"},
         {"move.cancel", "olga", "after all"},
     };
     const size_t count = sizeof(rows) / sizeof(rows[0]);
     const char *token = "";
+    /* A worker has no reason of its own: it is that of who asked. */
     for (size_t i = 0; i < count; i++) { /* a page each */
         const Freehold__V1__ListMoveEventsResponse *out =
             response(Freehold__V1__ListMoveEventsResponse, kit, moves_events(kit, name, 1, token));
