@@ -494,6 +494,47 @@ static void test_no_server(void **state)
     fixture_stop(&f);
 }
 
+/* Two servers bring the store to the same version at once: one of them does it, the other waits and
+ * finds it done. Somebody holds their lock until both have asked for it. */
+static void test_schema_by_two_servers(void **state)
+{
+    (void)state;
+    struct fixture f;
+    char text[96];
+    fixture_start(&f, &fast);
+    struct fh_store *stores[2] = {f.store};
+    fixture_open(&f, 2);
+    stores[1] = f.store;
+    const struct fh_home home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    (void)snprintf(text, sizeof(text), "begin; select pg_advisory_xact_lock(%lld)",
+                   (long long)fh_pg_schema_key(&home));
+    struct fh_pgtest_session *holder = fh_pgtest_session_open(f.pg, FH_PGTEST_SUPERUSER, text);
+    assert_non_null(holder);
+    struct call calls[2];
+    for (size_t i = 0; i < 2; i++) {
+        f.store = stores[i];
+        call_init(&calls[i], &f);
+        calls[i].request.op = FH_OP_SCHEMA_APPLY;
+        calls[i].request.scope.tenant = (struct fh_uuid){{0}};
+        calls[i].request.scope.home = home;
+        calls[i].request.as.schema.target = &model_v2;
+        call_submit(&calls[i], 20000);
+    }
+    fixture_turn(&f, 200);
+    assert_false(calls[0].done || calls[1].done);
+    fh_pgtest_session_close(holder);
+    fixture_wait(&f, calls, 2);
+    for (size_t i = 0; i < 2; i++) {
+        assert_int_equal(calls[i].request.code, FH_OK);
+        assert_int_equal(calls[i].request.as.schema.version_seen, 2);
+        call_close(&calls[i]);
+    }
+    f.store = stores[0];
+    fixture_close(&f);
+    f.store = stores[1];
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -508,6 +549,7 @@ int main(void)
         cmocka_unit_test(test_check_of_default_logging),
         cmocka_unit_test(test_roles_that_bypass_are_refused),
         cmocka_unit_test(test_host_names),
+        cmocka_unit_test(test_schema_by_two_servers),
         cmocka_unit_test(test_no_server),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);

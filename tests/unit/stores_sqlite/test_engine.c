@@ -58,6 +58,32 @@ static void test_schema(void **state)
     assert_code(fixture_apply(f, &fixture_v2), FH_OK);
 }
 
+/* Two servers bring the store to the same version at once: one of them does it. */
+static void test_schema_by_two_servers(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_store *other = f->store;
+    fixture_open(f);
+    struct fh_store *stores[] = {other, f->store};
+    struct fh_request requests[2];
+    bool done[2];
+    for (size_t i = 0; i < 2; i++) {
+        requests[i] = fixture_request(f, FH_OP_SCHEMA_APPLY, NULL);
+        requests[i].as.schema.target = &fixture_v2;
+        fixture_detach(f, &requests[i]);
+        f->store = stores[i];
+        assert_code(fixture_submit(f, &requests[i], &done[i]), FH_OK);
+    }
+    for (size_t i = 0; i < 2; i++) {
+        fixture_wait(f, &done[i]);
+        assert_code(requests[i].code, FH_OK);
+        assert_int_equal(requests[i].as.schema.version_seen, 2);
+    }
+    f->store = other;
+    fixture_shut(f);
+    f->store = stores[1];
+}
+
 static void test_schema_that_is_not_additive(void **state)
 {
     struct fixture *f = *state;
@@ -292,6 +318,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_schema),
+        FIXTURE_TEST(test_schema_by_two_servers),
         FIXTURE_TEST(test_schema_that_is_not_additive),
         FIXTURE_TEST(test_erase),
         FIXTURE_TEST(test_erase_goes_on),
