@@ -9,6 +9,7 @@
 #include <inttypes.h>
 #include <stdio.h>
 
+#include "base/fault_point.h"
 #include "base/json.h"
 
 static enum fh_code refuse(struct fh_catalog_request *request, const char *why)
@@ -88,7 +89,9 @@ enum fh_code fh_move_rule_claim(struct fh_catalog_request *request, struct fh_mo
     if (placement->generation >= INT64_MAX) {
         return refuse(request, "the tenant's generations are used up");
     }
-    placement->generation++;
+    if (!fh_fault_seeded("no_generation")) {
+        placement->generation++;
+    }
     move->generation = placement->generation;
     move->worker = request->as.move_claim.worker;
     touch(move, now_us);

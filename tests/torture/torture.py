@@ -341,7 +341,7 @@ BUGS = {
     "sequence_cursor": ("nobody",),
     "journal_left_behind": ("nobody",),
     "chunk_after_delete": ("nobody",),
-    "no_generation": ("mover", "stop", "move.switch"),
+    "no_generation": ("mover", "stop", "move.final_apply"),
 }
 
 
