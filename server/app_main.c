@@ -45,6 +45,10 @@ int fh_app_main(enum fh_app_kind kind, int argc, char *const *argv,
     } else if (config.once && kind != FH_APP_MIGRATOR) {
         (void)fprintf(stderr, "freeholdd: once is for freehold-migrator\n");
         status = 2;
+    } else if (config.moves_max == 0 && kind == FH_APP_MIGRATOR && !config.help &&
+               !config.version) { /* with once it would claim that all is done */
+        (void)fprintf(stderr, "freehold-migrator: with a moves_max of 0 nothing would be moved\n");
+        status = 2;
     } else if (config.help) {
         fh_config_print_help();
     } else if (config.version) {

@@ -1,7 +1,9 @@
 """One server on a catalog that others may share: what it must not take for its own."""
 
+import subprocess
+
 import pytest
-from freehold_testing import stubs
+from freehold_testing import PATIENCE, migrator, stubs
 from freehold_testing.postgres import Cluster
 from freehold_testing.server import Server
 
@@ -62,3 +64,16 @@ def test_a_relative_store_is_not_opened(sharing, catalog):
     assert not (sharing.data_dir / "stores").exists()
     listed = sharing.stores.ListStores(stubs.store_admin.ListStoresRequest()).stores
     assert [(store.name, store.schema_version) for store in listed] == [("stores/relative", 0)]
+
+
+def test_a_migrator_that_moves_nothing_is_refused(folder):
+    """With --once it would end as if nothing were left to do."""
+    got = subprocess.run(
+        [migrator.program(), "--once", "--moves-max", "0", "--data-dir", str(folder / "no-moves")],
+        capture_output=True,
+        text=True,
+        timeout=PATIENCE,
+    )
+    assert got.returncode == 2
+    assert "moves_max" in got.stderr
+    assert not (folder / "no-moves").exists()
