@@ -57,10 +57,15 @@ struct fh_call *moves_call(struct kit *kit, const char *method, const char *name
                     request_of(kit, method, name, reason));
 }
 
+struct fh_call *moves_prepare(struct kit *kit, const char *method, const char *name)
+{
+    return kit_prepare(kit, &kit->moves, method, &kit->operator_,
+                       request_of(kit, method, name, ""));
+}
+
 struct fh_call *moves_watch(struct kit *kit, const char *name)
 {
-    return kit_prepare(kit, &kit->moves, "WatchMove", &kit->operator_,
-                       request_of(kit, "WatchMove", name, ""));
+    return moves_prepare(kit, "WatchMove", name);
 }
 
 const Freehold__V1__Move *moves_get(struct kit *kit, const char *name)

@@ -16,6 +16,8 @@ const Freehold__V1__Move *moves_get(struct kit *kit, const char *name);
 /* GetMove, PauseMove, ResumeMove, CancelMove (with the reason), WatchMove. */
 struct fh_call *moves_call(struct kit *kit, const char *method, const char *name,
                            const char *reason);
+/* One that is left to the test to run. */
+struct fh_call *moves_prepare(struct kit *kit, const char *method, const char *name);
 /* A WatchMove that is left to the test to run. */
 struct fh_call *moves_watch(struct kit *kit, const char *name);
 struct fh_call *moves_list(struct kit *kit, int32_t page_size, const char *token,
