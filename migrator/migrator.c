@@ -233,12 +233,10 @@ static void consider(struct fh_migrator *migrator, const struct fh_move *move)
         fh_run_hear(run, move);
         return;
     }
-    if (is_for_others(migrator, move)) {
-        return;
-    }
     bool free_to_take =
         fh_uuid_is_nil(&move->worker) || fh_uuid_eq(&move->worker, &migrator->options.worker);
-    if (is_at_rest(move) || (!free_to_take && !stands_still(migrator, move))) {
+    if (is_at_rest(move) || is_for_others(migrator, move) ||
+        (!free_to_take && !stands_still(migrator, move))) {
         return;
     }
     /* The list is newest first, and the oldest are to be taken: later ones push earlier out. */
