@@ -1,0 +1,87 @@
+/* JSON when memory runs out at any point: nothing is read beyond its end, nothing is lost. */
+#include <setjmp.h>
+#include <stdarg.h>
+#include <stddef.h>
+#include <stdint.h>
+
+#include <cmocka.h>
+#include <stdlib.h>
+#include <string.h>
+
+#include "base/alloc.h"
+#include "base/json.h"
+
+#define LONG_LEN 20000 /* beyond the reserve that needs no heap */
+#define ROUNDS_MAX 1000
+
+/* Parsed from a block of its own, so that a sanitizer sees who reads beyond it. */
+static void parse_without_memory(const char *text)
+{
+    const size_t len = strlen(text);
+    bool delivered = true;
+    char *exact = malloc(len); /* NOLINT(fh-alloc): not to be failed */
+    assert_non_null(exact);
+    memcpy(exact, text, len);
+    for (int round = 0; delivered; round++) {
+        json_t *value = NULL;
+        json_error_t where;
+        fh_alloc_fault_on(round, 1);
+        enum fh_code code =
+            fh_json_parse((struct fh_str){.data = exact, .len = len}, &value, &where);
+        delivered = fh_alloc_fault_off() != 0;
+        assert_int_equal(code, delivered ? FH_NOMEM : FH_OK);
+        assert_int_equal(value != NULL, !delivered);
+        json_decref(value);
+        assert_true(round < ROUNDS_MAX);
+    }
+    free(exact); /* NOLINT(fh-alloc): as it was made */
+}
+
+static void test_short_of_memory(void **state)
+{
+    (void)state;
+    parse_without_memory("{}");
+    parse_without_memory("{\"a\":[1,2.5,null,true,\"\\u00e4\"],\"b\":{\"c\":-7}}");
+    /* Lengths at which a buffer grows with every kind of byte, the closing quote among them. */
+    for (size_t len = 1; len < 140; len++) {
+        char text[200] = "[\"";
+        for (size_t i = 0; i < len; i++) {
+            text[2 + i] = i % 7 == 5 && i + 1 < len ? '\\' : i % 7 == 6 ? 'n' : 'x';
+        }
+        memcpy(text + 2 + len, "\"]", 3);
+        parse_without_memory(text);
+    }
+}
+
+static void test_long_text(void **state)
+{
+    static char text[LONG_LEN + 3];
+    (void)state;
+    memset(text, 'x', sizeof(text) - 1);
+    text[0] = '"';
+    text[LONG_LEN + 1] = '"';
+    parse_without_memory(text);
+}
+
+static void test_refused(void **state)
+{
+    static const char *const bad[] = {"",    "{",       "\"x", "[1,]", "{\"a\":1,\"a\":2}",
+                                      "1 2", "\"\xff\""};
+    (void)state;
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        json_t *value = NULL;
+        json_error_t where;
+        assert_int_equal(fh_json_parse(fh_str_of(bad[i]), &value, &where), FH_INVALID);
+        assert_null(value);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_short_of_memory),
+        cmocka_unit_test(test_long_text),
+        cmocka_unit_test(test_refused),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
