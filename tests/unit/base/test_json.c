@@ -15,17 +15,19 @@
 #define ROUNDS_MAX 1000
 
 /* Parsed from a block of its own, so that a sanitizer sees who reads beyond it. */
-static void parse_without_memory(const char *text)
+static void parse_with_failures(const char *text, long failures)
 {
     const size_t len = strlen(text);
     bool delivered = true;
     char *exact = malloc(len); /* NOLINT(fh-alloc): not to be failed */
     assert_non_null(exact);
-    memcpy(exact, text, len);
+    for (size_t i = 0; i < len; i++) {
+        exact[i] = text[i];
+    }
     for (int round = 0; delivered; round++) {
         json_t *value = NULL;
         json_error_t where;
-        fh_alloc_fault_on(round, 1);
+        fh_alloc_fault_on(round, failures);
         enum fh_code code =
             fh_json_parse((struct fh_str){.data = exact, .len = len}, &value, &where);
         delivered = fh_alloc_fault_off() != 0;
@@ -35,6 +37,13 @@ static void parse_without_memory(const char *text)
         assert_true(round < ROUNDS_MAX);
     }
     free(exact); /* NOLINT(fh-alloc): as it was made */
+}
+
+/* One allocation fails, or all from one on. */
+static void parse_without_memory(const char *text)
+{
+    parse_with_failures(text, 1);
+    parse_with_failures(text, -1);
 }
 
 static void test_short_of_memory(void **state)
@@ -48,7 +57,8 @@ static void test_short_of_memory(void **state)
         for (size_t i = 0; i < len; i++) {
             text[2 + i] = i % 7 == 5 && i + 1 < len ? '\\' : i % 7 == 6 ? 'n' : 'x';
         }
-        memcpy(text + 2 + len, "\"]", 3);
+        text[2 + len] = '"';
+        text[3 + len] = ']'; /* behind it zeroes */
         parse_without_memory(text);
     }
 }
