@@ -229,6 +229,7 @@ enum fh_step fh_run_after_open(struct fh_run *run, enum fh_code code)
     if (code != FH_OK) {
         /* The fences are looked at again, and set to what they must be by now. */
         run->recovered = false;
+        run->target_there = false;
         return code == FH_MOVED ? fh_run_reclaim(run)
                                 : fh_run_trouble(run, FH_UNAVAILABLE, FH_STEP_SOURCE_READ);
     }

@@ -3,7 +3,9 @@
  * Happy path: the claim raises the generation in the catalog; then both fences are set to it, so
  * that whoever was at this move before cannot act any more; only then is read how far the target
  * is. The source is set before the target: before the switch that is the call-off's reopening,
- * behind it the old home must be closed before the new one opens.
+ * behind it a source that came back older than it was is closed before the new home opens. A source
+ * that cannot be reached behind the switch is no reason to keep the tenant waiting: it was closed
+ * before the switch, so the target opens, and the source is asked again until it answers.
  *
  * Failures: a fence of another epoch, or a home at the target that is not this move's, ends the
  * move before the switch; behind it there is only trying again. A target that is closed before the
@@ -73,6 +75,7 @@ static enum fh_step claimed(struct fh_run *run)
     run->source_there = false;
     run->target_there = false;
     run->erasing = false;
+    run->source_later = false;
     run->failing = run->failing || move->phase == FH_MOVE_FAILING;
     if (!run->claimed) {
         run->claimed = true;
@@ -189,9 +192,14 @@ enum fh_step fh_run_after_source_read(struct fh_run *run, enum fh_code code)
     if (fh_run_is_permanent(code)) {
         return source_odd(run, fh_error_text(&run->error));
     }
+    if (code != FH_OK && run->committed && !run->target_there) {
+        run->source_later = true;
+        return FH_STEP_TARGET_READ;
+    }
     if (code != FH_OK) {
         return fh_run_trouble(run, code, FH_STEP_SOURCE_READ);
     }
+    run->source_later = false;
     run->seen = run->calls[0].request.as.fence.seen;
 #ifdef FREEHOLD_FAULTS
     if (run->adopt != FH_STEP_WAIT) {
@@ -237,6 +245,10 @@ static enum fh_step decide(struct fh_run *run);
 static enum fh_step target_set(struct fh_run *run)
 {
     run->target_there = true;
+    if (run->source_later) {
+        fh_run_open_gate(run);
+        return FH_STEP_SOURCE_READ;
+    }
     return decide(run);
 }
 

@@ -128,6 +128,7 @@ struct fh_run {
     bool gated;
     bool source_there;
     bool target_there; /* this move's home, under our generation */
+    bool source_later; /* behind the switch: it does not answer, so the target comes first */
     bool erasing;      /* ... which is half erased */
     const struct fh_schema *schema;
 

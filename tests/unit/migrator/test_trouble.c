@@ -70,6 +70,27 @@ static void grows_patient_with_a_step(void **state)
     finish(&kit);
 }
 
+/* Behind the switch the tenant is served again although the old home does not answer. */
+static void opens_while_the_source_is_away(void **state)
+{
+    (void)state;
+    struct kit kit;
+    start(&kit);
+    aim(&kit, 1, FH_OP_FENCE_SET, 1, false, FH_OUTCOME_UNKNOWN); /* the opening */
+    for (uint64_t nth = 2; nth < 6; nth++) { /* the first one is the first claim's */
+        aim(&kit, 0, FH_OP_FENCE_READ, nth, false, FH_UNAVAILABLE);
+    }
+    kit.hook_step = FH_STEP_TARGET_SET;
+    kit.hook_nth = 1;
+    kit.hook_answer = FH_HOOK_HOLD;
+    (void)kit_start_migrator(&kit, 0);
+    kit_turn_until(&kit, hook_is_met);
+    assert_int_equal(kit.passes[FH_STEP_SOURCE_READ], 2);
+    fh_run_release(kit.hooked);
+    finish(&kit);
+    assert_true(kit.passes[FH_STEP_SOURCE_READ] > 5);
+}
+
 /* A cursor that is too large now is no reason to give up. */
 static void waits_for_a_smaller_cursor(void **state)
 {
@@ -105,6 +126,7 @@ int main(void)
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(finds_out_about_an_apply),
         cmocka_unit_test(grows_patient_with_a_step),
+        cmocka_unit_test(opens_while_the_source_is_away),
         cmocka_unit_test(waits_for_a_smaller_cursor),
         cmocka_unit_test(says_text_only),
     };
