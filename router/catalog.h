@@ -142,7 +142,8 @@ enum fh_catalog_op {
     FH_CATALOG_MOVE_CLAIM,  /* unfinished, and the beat as seen (FH_PRECONDITION): generation + 1
                                on placement and move */
     FH_CATALOG_MOVE_ADVANCE, /* generation of placement and move, and phase, as given; then phase,
-                                progress and message */
+                                progress and message; an event when the phase or the
+                                message's words changed */
     FH_CATALOG_MOVE_SWITCH,  /* generation of both, placement's epoch, phase SWITCHING: the tenant
                                 lives in the target at epoch + 1, the move is SETTLED */
     FH_CATALOG_MOVE_WISH,    /* not finished; PAUSE and CANCEL before the switch only; a cancel is

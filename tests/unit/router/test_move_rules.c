@@ -62,11 +62,40 @@ static void tells_when_memory_runs_out(void **state)
     assert_true(failures > 5);
 }
 
+/* Whether an advance that changes the message from one to the other is told to the operators. */
+static bool is_told(struct fh_str from, struct fh_str to)
+{
+    struct fh_move move = {.phase = FH_MOVE_READY, .generation = 7, .message = from};
+    const struct fh_placement placement = {.epoch = 1, .generation = 7};
+    struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_ADVANCE};
+    bool event = false;
+    request.as.move_advance.generation = 7;
+    request.as.move_advance.from = FH_MOVE_READY;
+    request.as.move_advance.to = FH_MOVE_READY;
+    request.as.move_advance.message = to;
+    assert_int_equal(fh_move_rule_advance(&request, &move, &placement, 1, &event), FH_OK);
+    assert_true(fh_str_eq(move.message, to));
+    return event;
+}
+
+static void tells_words_not_numbers(void **state)
+{
+    (void)state;
+    assert_false(is_told(FH_STR(""), FH_STR("")));
+    assert_false(is_told(FH_STR("12 records behind"), FH_STR("7 records behind")));
+    assert_false(is_told(FH_STR("a pause of 9.5 ms"), FH_STR("a pause of 612 ms")));
+    assert_true(is_told(FH_STR(""), FH_STR("paused")));
+    assert_true(is_told(FH_STR("paused"), FH_STR("")));
+    assert_true(is_told(FH_STR("12 records behind"), FH_STR("12 rows behind")));
+    assert_true(is_told(FH_STR("step 1"), FH_STR("step 1: away")));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(ends_with_its_counters),
         cmocka_unit_test(tells_when_memory_runs_out),
+        cmocka_unit_test(tells_words_not_numbers),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
