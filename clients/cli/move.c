@@ -1,7 +1,6 @@
 /* `freehold move ...`: MoveAdminService, on the operators' listener. */
 #include "clients/cli/move.h"
 
-#include <inttypes.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
@@ -20,117 +19,9 @@ static char *plain(const char *text)
     return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
 }
 
-static const char *without(const char *prefix, const char *name)
-{
-    size_t len = strlen(prefix);
-    return strncmp(name, prefix, len) == 0 ? name + len : name;
-}
-
 static void name_of(const char *prefix, const char *given, char out[NAME_LEN_MAX])
 {
-    (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, without(prefix, given));
-}
-
-static void cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    if (time != NULL) {
-        fh_text_add_time(&text, time->seconds, 0);
-    }
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
-static void cell_count(struct fh_grid *grid, uint64_t count)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    fh_text_add_count(&text, count);
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
-static void cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    fh_move_add_duration(&text, duration);
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
-static int write_grid(struct fh_session *session, struct fh_grid *grid)
-{
-    struct fh_buf out;
-    fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
-    const enum fh_code code = fh_grid_flush(grid, &out);
-    const int exit_code = code == FH_OK ? fh_session_write(session, &out)
-                                        : fh_session_fail(session, FH_EXIT_LOCAL, "out of memory");
-    fh_buf_close(&out);
-    return exit_code;
-}
-
-static void show_progress(struct fh_grid *grid, const Freehold__V1__MoveProgress *progress)
-{
-    fh_grid_text(grid, "rows copied");
-    cell_count(grid, progress->rows_copied);
-    fh_grid_text(grid, "rows applied in rounds");
-    cell_count(grid, progress->rows_applied);
-    fh_grid_text(grid, "rows compared");
-    cell_count(grid, progress->rows_verified);
-    fh_grid_text(grid, "commit records");
-    cell_count(grid, progress->records_copied);
-    fh_grid_text(grid, "rows a second");
-    cell_count(grid, (uint64_t)progress->rows_per_second);
-    fh_grid_text(grid, "switches tried");
-    cell_count(grid, progress->switches_tried);
-    if (progress->pause != NULL) {
-        fh_grid_text(grid, "writes held");
-        cell_duration(grid, progress->pause);
-        fh_grid_text(grid, "reads held");
-        cell_duration(grid, progress->read_pause);
-    } else {
-        fh_grid_text(grid, "pause predicted");
-        cell_duration(grid, progress->pause_predicted);
-    }
-}
-
-int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
-{
-    struct fh_grid grid;
-    if (session->output != FH_OUTPUT_TABLE) {
-        return fh_session_write_json(session, &move->base);
-    }
-    fh_grid_init(&grid, 0);
-    fh_grid_column(&grid, "move", false);
-    fh_grid_column(&grid, without("moves/", move->name), false);
-    fh_grid_text(&grid, "tenant");
-    fh_grid_text(&grid, without("tenants/", move->tenant));
-    fh_grid_text(&grid, "from");
-    fh_grid_text(&grid, without("stores/", move->source_store));
-    fh_grid_text(&grid, "to");
-    fh_grid_text(&grid, without("stores/", move->target_store));
-    fh_grid_text(&grid, "phase");
-    fh_grid_text(&grid, fh_move_phase_text(move->phase));
-    if (move->message[0] != '\0') {
-        fh_grid_text(&grid, "message");
-        fh_grid_text(&grid, move->message);
-    }
-    if (move->progress != NULL) {
-        show_progress(&grid, move->progress);
-    }
-    fh_grid_text(&grid, "asked for by");
-    fh_grid_text(&grid, move->actor);
-    fh_grid_text(&grid, "reason");
-    fh_grid_text(&grid, move->reason);
-    fh_grid_text(&grid, "created");
-    cell_time(&grid, move->create_time);
-    fh_grid_text(&grid, "finished");
-    cell_time(&grid, move->finish_time);
-    int exit_code = write_grid(session, &grid);
-    fh_grid_close(&grid);
-    return exit_code;
+    (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, fh_move_without(prefix, given));
 }
 
 /* "500ms", "2s"; a bare number is milliseconds. */
@@ -189,20 +80,20 @@ static int show_plan(struct fh_session *session, const Freehold__V1__MovePlan *p
     fh_buf_init(&bytes, 64);
     fh_text_add_bytes(&bytes, plan->bytes);
     fh_grid_column(&grid, "from", false);
-    fh_grid_column(&grid, without("stores/", plan->source_store), false);
+    fh_grid_column(&grid, fh_move_without("stores/", plan->source_store), false);
     fh_grid_text(&grid, "rows");
-    cell_count(&grid, plan->rows);
+    fh_move_cell_count(&grid, plan->rows);
     fh_grid_text(&grid, "commit records");
-    cell_count(&grid, plan->records);
+    fh_move_cell_count(&grid, plan->records);
     fh_grid_text(&grid, "size, about");
     fh_grid_cell(&grid, fh_buf_str(&bytes));
     fh_grid_text(&grid, "time, about");
-    cell_duration(&grid, plan->duration);
+    fh_move_cell_duration(&grid, plan->duration);
     fh_grid_text(&grid, "pause, about");
-    cell_duration(&grid, plan->pause_predicted);
+    fh_move_cell_duration(&grid, plan->pause_predicted);
     fh_grid_text(&grid, "would be refused");
     fh_grid_text(&grid, plan->refusal[0] != '\0' ? plan->refusal : "no");
-    int exit_code = write_grid(session, &grid);
+    int exit_code = fh_move_write_grid(session, &grid);
     fh_buf_close(&bytes);
     fh_grid_close(&grid);
     return exit_code == FH_EXIT_OK && plan->refusal[0] != '\0' ? FH_EXIT_REFUSED : exit_code;
@@ -296,14 +187,14 @@ static void move_row(struct fh_grid *grid, const ProtobufCMessage *item, void *a
 {
     const Freehold__V1__Move *move = (const Freehold__V1__Move *)item;
     (void)arg;
-    fh_grid_text(grid, without("moves/", move->name));
-    fh_grid_text(grid, without("tenants/", move->tenant));
-    fh_grid_text(grid, without("stores/", move->source_store));
-    fh_grid_text(grid, without("stores/", move->target_store));
+    fh_grid_text(grid, fh_move_without("moves/", move->name));
+    fh_grid_text(grid, fh_move_without("tenants/", move->tenant));
+    fh_grid_text(grid, fh_move_without("stores/", move->source_store));
+    fh_grid_text(grid, fh_move_without("stores/", move->target_store));
     fh_grid_text(grid, fh_move_phase_text(move->phase));
-    cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
-    cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
-    cell_time(grid, move->create_time);
+    fh_move_cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
+    fh_move_cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
+    fh_move_cell_time(grid, move->create_time);
     fh_grid_text(grid, move->message);
 }
 
@@ -410,7 +301,7 @@ static void event_row(struct fh_grid *grid, const ProtobufCMessage *item, void *
 {
     const Freehold__V1__MoveEvent *event = (const Freehold__V1__MoveEvent *)item;
     (void)arg;
-    cell_time(grid, event->time);
+    fh_move_cell_time(grid, event->time);
     fh_grid_text(grid, event->action);
     fh_grid_text(grid, event->actor);
     fh_grid_text(grid, event->reason);

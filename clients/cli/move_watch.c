@@ -2,89 +2,17 @@
  * phase, until the end. It asks instead of listening: the C client has no streams yet, and asking
  * survives a server that is restarted meanwhile. Failures of passing kinds are waited out, up to
  * FAILURES_MAX in a row. */
-#include <inttypes.h>
 #include <stdio.h>
 #include <time.h>
 #include <unistd.h>
 
 #include "clients/cli/json.h"
 #include "clients/cli/move.h"
-#include "clients/cli/text.h"
 
 #define ASK_MS_MIN 10 /* a small tenant has moved before a person looks */
 #define ASK_MS_MAX 200
 #define FAILURES_MAX 50
 #define LINE_BYTES_MAX 1024
-
-const char *fh_move_phase_text(Freehold__V1__MovePhase phase)
-{
-    static const char *const names[] = {
-        "unknown", "planned",  "preparing", "copying",    "catching up", "ready",   "switching",
-        "settled", "cleaning", "done",      "cancelling", "cancelled",   "failing", "failed"};
-    return (size_t)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : names[0];
-}
-
-bool fh_move_has_ended(Freehold__V1__MovePhase phase)
-{
-    return phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE ||
-           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_CANCELLED ||
-           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_FAILED;
-}
-
-void fh_move_add_duration(struct fh_buf *out, const Google__Protobuf__Duration *duration)
-{
-    if (duration == NULL) {
-        return;
-    }
-    double ms = (double)duration->seconds * 1e3 + (double)duration->nanos / 1e6;
-    if (ms < 1000) {
-        fh_buf_printf(out, "%.1f ms", ms);
-    } else {
-        fh_buf_printf(out, "%.1f s", ms / 1e3);
-    }
-}
-
-void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
-{
-    const Freehold__V1__MoveProgress *progress = move->progress;
-    fh_buf_add_text(out, fh_move_phase_text(move->phase));
-    if (progress != NULL && progress->rows_total > 0) {
-        uint64_t rows = move->phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_READY
-                            ? progress->rows_verified
-                            : progress->rows_copied;
-        fh_buf_add_text(out, ": ");
-        fh_text_add_count(out, rows);
-        fh_buf_add_text(out, " of ");
-        fh_text_add_count(out, progress->rows_total);
-        fh_buf_printf(out, " rows (%" PRIu64 "%%)",
-                      rows < progress->rows_total ? rows * 100 / progress->rows_total : 100);
-    }
-    if (progress != NULL && progress->rows_per_second >= 1) {
-        fh_buf_add_text(out, ", ");
-        fh_text_add_count(out, (uint64_t)progress->rows_per_second);
-        fh_buf_add_text(out, " rows/s");
-    }
-    if (progress != NULL && progress->rounds > 0) {
-        fh_buf_add_text(out, ", ");
-        fh_text_add_count(out, progress->lag_records);
-        fh_buf_add_text(out, " records behind");
-    }
-    if (progress != NULL && progress->pause_predicted != NULL &&
-        (progress->pause_predicted->seconds > 0 || progress->pause_predicted->nanos > 0) &&
-        progress->pause == NULL) {
-        fh_buf_add_text(out, ", pause about ");
-        fh_move_add_duration(out, progress->pause_predicted);
-    }
-    if (progress != NULL && progress->time_left != NULL) {
-        fh_buf_add_text(out, ", ");
-        fh_text_add_span(out, progress->time_left->seconds);
-        fh_buf_add_text(out, " left");
-    }
-    if (move->message[0] != '\0') {
-        fh_buf_add_text(out, "; ");
-        fh_text_add_shown(out, fh_str_of(move->message), 200);
-    }
-}
 
 struct teller {
     struct fh_session *session;

@@ -1,0 +1,187 @@
+/* A move as text: names, cells, the line that watching rewrites, the table of one move. Pure but
+ * for the table, which is written to the session's output; failures there are told as everywhere.
+ */
+#include "clients/cli/move.h"
+
+#include <inttypes.h>
+#include <string.h>
+
+#include "clients/cli/text.h"
+
+const char *fh_move_phase_text(Freehold__V1__MovePhase phase)
+{
+    static const char *const names[] = {
+        "unknown", "planned",  "preparing", "copying",    "catching up", "ready",   "switching",
+        "settled", "cleaning", "done",      "cancelling", "cancelled",   "failing", "failed"};
+    return (size_t)phase < sizeof(names) / sizeof(names[0]) ? names[phase] : names[0];
+}
+
+bool fh_move_has_ended(Freehold__V1__MovePhase phase)
+{
+    return phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE ||
+           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_CANCELLED ||
+           phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_FAILED;
+}
+
+void fh_move_add_duration(struct fh_buf *out, const Google__Protobuf__Duration *duration)
+{
+    if (duration == NULL) {
+        return;
+    }
+    double ms = (double)duration->seconds * 1e3 + (double)duration->nanos / 1e6;
+    if (ms < 1000) {
+        fh_buf_printf(out, "%.1f ms", ms);
+    } else {
+        fh_buf_printf(out, "%.1f s", ms / 1e3);
+    }
+}
+
+void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
+{
+    const Freehold__V1__MoveProgress *progress = move->progress;
+    fh_buf_add_text(out, fh_move_phase_text(move->phase));
+    if (progress != NULL && progress->rows_total > 0) {
+        uint64_t rows = move->phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_READY
+                            ? progress->rows_verified
+                            : progress->rows_copied;
+        fh_buf_add_text(out, ": ");
+        fh_text_add_count(out, rows);
+        fh_buf_add_text(out, " of ");
+        fh_text_add_count(out, progress->rows_total);
+        fh_buf_printf(out, " rows (%" PRIu64 "%%)",
+                      rows < progress->rows_total ? rows * 100 / progress->rows_total : 100);
+    }
+    if (progress != NULL && progress->rows_per_second >= 1) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_count(out, (uint64_t)progress->rows_per_second);
+        fh_buf_add_text(out, " rows/s");
+    }
+    if (progress != NULL && progress->rounds > 0) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_count(out, progress->lag_records);
+        fh_buf_add_text(out, " records behind");
+    }
+    if (progress != NULL && progress->pause_predicted != NULL &&
+        (progress->pause_predicted->seconds > 0 || progress->pause_predicted->nanos > 0) &&
+        progress->pause == NULL) {
+        fh_buf_add_text(out, ", pause about ");
+        fh_move_add_duration(out, progress->pause_predicted);
+    }
+    if (progress != NULL && progress->time_left != NULL) {
+        fh_buf_add_text(out, ", ");
+        fh_text_add_span(out, progress->time_left->seconds);
+        fh_buf_add_text(out, " left");
+    }
+    if (move->message[0] != '\0') {
+        fh_buf_add_text(out, "; ");
+        fh_text_add_shown(out, fh_str_of(move->message), 200);
+    }
+}
+
+const char *fh_move_without(const char *prefix, const char *name)
+{
+    size_t len = strlen(prefix);
+    return strncmp(name, prefix, len) == 0 ? name + len : name;
+}
+
+void fh_move_cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    if (time != NULL) {
+        fh_text_add_time(&text, time->seconds, 0);
+    }
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+void fh_move_cell_count(struct fh_grid *grid, uint64_t count)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    fh_text_add_count(&text, count);
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+void fh_move_cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 64);
+    fh_move_add_duration(&text, duration);
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
+int fh_move_write_grid(struct fh_session *session, struct fh_grid *grid)
+{
+    struct fh_buf out;
+    fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
+    const enum fh_code code = fh_grid_flush(grid, &out);
+    const int exit_code = code == FH_OK ? fh_session_write(session, &out)
+                                        : fh_session_fail(session, FH_EXIT_LOCAL, "out of memory");
+    fh_buf_close(&out);
+    return exit_code;
+}
+
+static void show_progress(struct fh_grid *grid, const Freehold__V1__MoveProgress *progress)
+{
+    fh_grid_text(grid, "rows copied");
+    fh_move_cell_count(grid, progress->rows_copied);
+    fh_grid_text(grid, "rows applied in rounds");
+    fh_move_cell_count(grid, progress->rows_applied);
+    fh_grid_text(grid, "rows compared");
+    fh_move_cell_count(grid, progress->rows_verified);
+    fh_grid_text(grid, "commit records");
+    fh_move_cell_count(grid, progress->records_copied);
+    fh_grid_text(grid, "rows a second");
+    fh_move_cell_count(grid, (uint64_t)progress->rows_per_second);
+    fh_grid_text(grid, "switches tried");
+    fh_move_cell_count(grid, progress->switches_tried);
+    if (progress->pause != NULL) {
+        fh_grid_text(grid, "writes held");
+        fh_move_cell_duration(grid, progress->pause);
+        fh_grid_text(grid, "reads held");
+        fh_move_cell_duration(grid, progress->read_pause);
+    } else {
+        fh_grid_text(grid, "pause predicted");
+        fh_move_cell_duration(grid, progress->pause_predicted);
+    }
+}
+
+int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
+{
+    struct fh_grid grid;
+    if (session->output != FH_OUTPUT_TABLE) {
+        return fh_session_write_json(session, &move->base);
+    }
+    fh_grid_init(&grid, 0);
+    fh_grid_column(&grid, "move", false);
+    fh_grid_column(&grid, fh_move_without("moves/", move->name), false);
+    fh_grid_text(&grid, "tenant");
+    fh_grid_text(&grid, fh_move_without("tenants/", move->tenant));
+    fh_grid_text(&grid, "from");
+    fh_grid_text(&grid, fh_move_without("stores/", move->source_store));
+    fh_grid_text(&grid, "to");
+    fh_grid_text(&grid, fh_move_without("stores/", move->target_store));
+    fh_grid_text(&grid, "phase");
+    fh_grid_text(&grid, fh_move_phase_text(move->phase));
+    if (move->message[0] != '\0') {
+        fh_grid_text(&grid, "message");
+        fh_grid_text(&grid, move->message);
+    }
+    if (move->progress != NULL) {
+        show_progress(&grid, move->progress);
+    }
+    fh_grid_text(&grid, "asked for by");
+    fh_grid_text(&grid, move->actor);
+    fh_grid_text(&grid, "reason");
+    fh_grid_text(&grid, move->reason);
+    fh_grid_text(&grid, "created");
+    fh_move_cell_time(&grid, move->create_time);
+    fh_grid_text(&grid, "finished");
+    fh_move_cell_time(&grid, move->finish_time);
+    int exit_code = fh_move_write_grid(session, &grid);
+    fh_grid_close(&grid);
+    return exit_code;
+}
