@@ -42,8 +42,8 @@ def test_help_and_version(freehold):
     for code in ("0 done", "1 refused", "2 wrong usage", "3 the server", "4 a failure", "5 an import", "6 a write's outcome"):
         assert code in " ".join(out.split())
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}\S", out.partition("options")[0], re.MULTILINE)
-    assert {"tenant create", "store check", "schema apply", "token", "data import", "audit list", "context set"} <= set(commands)
-    assert len(commands) == 23
+    assert {"tenant create", "store check", "schema apply", "token", "data import", "audit list", "context set", "move start"} <= set(commands)
+    assert len(commands) == 32
     for command in commands:
         told = freehold(*command.split(), "--help").out
         assert told.startswith(f"usage: freehold {command}")
