@@ -35,7 +35,8 @@ SCHEMA = (
     ),
 )
 CLIENTS = 6
-ITEMS = 24
+HOT = [f"k{i}" for i in range(24)]  # at which clients meet
+WARM = [f"w{i}" for i in range(150)]  # written seldom enough that a late write of a mover stays
 COUNTERS = 4
 SEATS = 6
 TRY_TIMEOUT_S = 10
@@ -222,7 +223,7 @@ class Load:
         number = 0
         while not self.over.is_set():
             number += 1
-            key = f"k{rng.randrange(ITEMS)}"
+            key = rng.choice(HOT if rng.random() < 0.5 else WARM)
             what = rng.random()
             if what < 0.35:
                 self.put(cache, client, key, number)
@@ -259,8 +260,8 @@ class Load:
         """Everything, once more through every server: the end of the history must explain it."""
         for server in range(len(self.servers)):
             cache = {}
-            for key in range(ITEMS):
-                self.get(cache, server, f"k{key}")
+            for key in HOT + WARM:
+                self.get(cache, server, key)
             for key in range(SEATS):
                 self.seat(cache, server, f"s{key}")
             for key in range(COUNTERS):

@@ -47,6 +47,9 @@ AFTER_A_CRASH = {
     "reset": ("move.start_view", "move.create.done"),
 }
 CALLED_OFF = {"erase_target"}
+# Two movers at once: where the first sleeps, and where the one that took over does.
+OVERLAP_EARLY = ("move.copy_apply", "move.round_apply", "move.final_apply", "move.close", "move.switch")
+OVERLAP_LATE = ("move.verify_source", "move.freeze", "move.switch.done")
 WORDS = ("lost", "duplicated", "resurrected", "foreign", "failed", "stuck", "order")
 DONE = m.MovePhase.MOVE_PHASE_DONE
 ENDED = {DONE, m.MovePhase.MOVE_PHASE_CANCELLED, m.MovePhase.MOVE_PHASE_FAILED}
@@ -99,6 +102,10 @@ class Run:
         except grpc.RpcError:  # whatever it is, it is asked again
             return None
 
+    def has_ended(self):
+        move = self.look()
+        return move is not None and move.phase in ENDED
+
     def await_end(self):
         """True when it ended."""
         for _ in range(SETTLED_TRIES):
@@ -138,13 +145,12 @@ class Run:
             self.start_move()
         if step in CALLED_OFF:
             self.call_off()
-        found = until(
+        until(
             lambda: first.process.poll() is not None
             or (kind == "stop" and first.is_stopped())
-            or ((move := self.look()) is not None and move.phase in ENDED),
+            or self.has_ended(),
             f"{point} or the end",
         )
-        assert found
         if kind == "kill":
             self.reached = first.process.poll() is not None
             assert not self.reached or first.await_ended() == CRASHED, first.log()[-4000:]
@@ -160,6 +166,22 @@ class Run:
             if not wake_early:
                 first.signal(signal.SIGCONT)
             return ended
+        return self.await_end()
+
+    def overlap(self, early, late):
+        """One mover sleeps at a step; another takes over and sleeps further on, while clients write to what it
+        has opened again; then the first wakes, and then the second: two that both believe."""
+        first = self.world.mover({**self.env, "FREEHOLD_STOP_AT": early})
+        first.await_ready()
+        self.start_move()
+        until(lambda: first.is_stopped() or self.has_ended(), f"{early} or the end")
+        second = self.world.mover({**self.env, "FREEHOLD_STOP_AT": late})
+        second.await_ready()
+        until(lambda: second.is_stopped() or self.has_ended(), f"{late} or the end")
+        self.reached = first.is_stopped() and second.is_stopped()
+        first.signal(signal.SIGCONT)
+        time.sleep(0.05 + self.rng.random() * 0.1)
+        second.signal(signal.SIGCONT)
         return self.await_end()
 
     def hurt_server(self, kind):
@@ -282,6 +304,7 @@ class Run:
         try:
             ended = {
                 "mover": self.hurt_mover,
+                "overlap": self.overlap,
                 "server": self.hurt_server,
                 "postgres": self.hurt_postgres,
                 "network": self.hurt_network,
@@ -304,6 +327,8 @@ def faults_of(pair, points):
     for point in points:
         yield ("mover", "kill", point)
         yield ("mover", "stop", point)
+    for early, late in itertools.product(OVERLAP_EARLY, OVERLAP_LATE):
+        yield ("overlap", early, late)
     for kind in ("kill", "freeze"):
         yield ("server", kind)
         for name in [s for s in pair if s.startswith("pg")] + ["catalog"]:
@@ -341,7 +366,7 @@ BUGS = {
     "sequence_cursor": ("nobody",),
     "journal_left_behind": ("nobody",),
     "chunk_after_delete": ("nobody",),
-    "no_generation": ("mover", "stop", "move.final_apply"),
+    "no_generation": ("overlap", "move.final_apply", "move.freeze"),
 }
 
 
