@@ -157,6 +157,11 @@ static void calls_off_a_slow_freeze(void **state)
     kit_close(&kit);
 }
 
+static bool hook_is_met(const struct kit *kit)
+{
+    return kit->hook_met;
+}
+
 /* Reads and writes go on while the catalog is away in mid-copy; the move ends when it is back. */
 static void waits_for_the_catalog(void **state)
 {
@@ -167,9 +172,13 @@ static void waits_for_the_catalog(void **state)
     kit_preload(&kit, 60);
     kit_write(&kit, 10);
     kit_create_move(&kit, &settings);
+    kit.hook_step = FH_STEP_COPY_APPLY;
+    kit.hook_nth = 1;
+    kit.hook_answer = FH_HOOK_HOLD;
     (void)kit_start_migrator(&kit, 0);
-    kit_wait_phase(&kit, FH_MOVE_COPYING);
+    kit_turn_until(&kit, hook_is_met);
     kit.catalog.unreachable = true;
+    fh_run_release(kit.hooked);
     kit_write(&kit, 100);
     kit.catalog.unreachable = false;
     kit_wait_phase(&kit, FH_MOVE_DONE);
