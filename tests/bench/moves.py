@@ -19,6 +19,7 @@ PAIRS = {
 }
 ROWS = 1000
 BULK_ROWS = 200_000
+MOVES_A_TENANT = 10
 PAYLOAD = "0123456789abcdef" * 4
 
 
@@ -91,7 +92,16 @@ class Moves:
         return samples
 
     def pauses(self, pair, rate, moves):
-        """Client-observed pauses of writes, and of reads, in seconds, one of each a move."""
+        """Client-observed pauses of writes, and of reads, in seconds, one of each a move. Every MOVES_A_TENANT
+        moves another tenant: a history of minutes under load would make the copying longer, not the pause."""
+        writes, reads = [], []
+        while len(writes) < moves:
+            some = self.pauses_of_one(pair, rate, min(MOVES_A_TENANT, moves - len(writes)))
+            writes += some[0]
+            reads += some[1]
+        return writes, reads
+
+    def pauses_of_one(self, pair, rate, moves):
         there, here = PAIRS[pair]
         slug, token = self.tenant(there, ROWS)
         process, out = self.pace(token, rate, rate / 5)
