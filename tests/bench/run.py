@@ -11,6 +11,7 @@ import json
 import os
 import pathlib
 import shutil
+import signal
 import statistics
 import sys
 import tempfile
@@ -65,6 +66,8 @@ def main():
                if not any(fnmatch.fnmatch(row.name, name) for row in ROWS)}
     if unknown:
         parser.error("no row " + ", ".join(sorted(unknown)))
+    # Told to end: what was started ends too, by the way out.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     folder = pathlib.Path(tempfile.mkdtemp(prefix="freehold-bench-"))
     folder.chmod(0o711)  # PostgreSQL's own user passes through
     machine = Machine(folder, pathlib.Path(os.environ["FREEHOLD_BUILD"]), options.seconds)
