@@ -13,7 +13,6 @@
  * said in it of how far it was. A fence that carries a newer
  * generation than ours means that somebody else has claimed the move: the run is dropped.
  */
-#include "base/fault_point.h"
 #include "migrator/internal.h"
 #include "migrator/run.h"
 
@@ -134,11 +133,6 @@ static struct fh_fence target_desired(const struct fh_run *run)
                                                     : FH_FENCE_INCOMING};
 }
 
-static bool fence_equal(const struct fh_fence *a, const struct fh_fence *b)
-{
-    return a->epoch == b->epoch && a->generation == b->generation && a->mode == b->mode;
-}
-
 enum fh_code fh_run_enter_source_read(struct fh_run *run)
 {
     return ask_fence(run, FH_SIDE_SOURCE);
@@ -201,14 +195,6 @@ enum fh_step fh_run_after_source_read(struct fh_run *run, enum fh_code code)
     }
     run->source_later = false;
     run->seen = run->calls[0].request.as.fence.seen;
-#ifdef FREEHOLD_FAULTS
-    if (run->adopt != FH_STEP_WAIT) {
-        enum fh_step again = run->adopt;
-        run->adopt = FH_STEP_WAIT;
-        run->generation = run->seen.generation;
-        return fh_run_wait(run, HASTE_US, again);
-    }
-#endif
     if (run->seen.epoch != run->move.source.epoch || run->seen.mode == FH_FENCE_INCOMING) {
         return source_odd(run, "the source's home is not the one that was to be moved");
     }
@@ -217,7 +203,7 @@ enum fh_step fh_run_after_source_read(struct fh_run *run, enum fh_code code)
         return FH_STEP_DROP;
     }
     struct fh_fence desired = source_desired(run);
-    return fence_equal(&run->seen, &desired) ? source_set(run) : FH_STEP_SOURCE_SET;
+    return fh_fence_equal(&run->seen, &desired) ? source_set(run) : FH_STEP_SOURCE_SET;
 }
 
 enum fh_code fh_run_enter_source_set(struct fh_run *run)
@@ -282,7 +268,7 @@ enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
         return FH_STEP_DROP;
     }
     struct fh_fence desired = target_desired(run);
-    return fence_equal(&run->seen, &desired) ? target_set(run) : FH_STEP_TARGET_SET;
+    return fh_fence_equal(&run->seen, &desired) ? target_set(run) : FH_STEP_TARGET_SET;
 }
 
 enum fh_code fh_run_enter_target_set(struct fh_run *run)

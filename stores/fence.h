@@ -7,6 +7,7 @@
 #ifndef FH_STORES_FENCE_H
 #define FH_STORES_FENCE_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 enum fh_fence_mode {
@@ -21,6 +22,11 @@ struct fh_fence {
     uint64_t generation;
     enum fh_fence_mode mode;
 };
+
+static inline bool fh_fence_equal(const struct fh_fence *a, const struct fh_fence *b)
+{
+    return a->epoch == b->epoch && a->generation == b->generation && a->mode == b->mode;
+}
 
 /* What a mover's operation requires of the fence besides the scope's epoch. */
 struct fh_fence_guard {

@@ -234,11 +234,6 @@ static enum fh_code do_events(struct mem_store *self, struct fh_request *request
     return FH_OK;
 }
 
-static bool fence_equal(const struct fh_fence *a, const struct fh_fence *b)
-{
-    return a->epoch == b->epoch && a->generation == b->generation && a->mode == b->mode;
-}
-
 static enum fh_code do_home_create(struct mem_store *self, struct fh_request *request)
 {
     struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
@@ -248,7 +243,7 @@ static enum fh_code do_home_create(struct mem_store *self, struct fh_request *re
     const struct fh_fence *fence = &request->as.home.fence;
     const struct fh_mem_tenant *tenant = fh_mem_tenant_find(home, &request->scope.tenant);
     if (tenant != NULL) {
-        return fence_equal(&tenant->fence, fence) ? FH_OK : FH_EXISTS;
+        return fh_fence_equal(&tenant->fence, fence) ? FH_OK : FH_EXISTS;
     }
     return fh_mem_tenant_create(home, &request->scope.tenant, fence);
 }
@@ -280,7 +275,7 @@ static enum fh_code do_fence(struct mem_store *self, struct fh_request *request)
         return FH_NO_TENANT;
     }
     if (request->op == FH_OP_FENCE_SET) {
-        if (!fence_equal(&tenant->fence, &op->expected)) {
+        if (!fh_fence_equal(&tenant->fence, &op->expected)) {
             op->seen = tenant->fence;
             request->epoch_seen = tenant->fence.epoch;
             request->mode_seen = tenant->fence.mode;

@@ -51,11 +51,6 @@ static enum fh_code read_fence(const PGresult *result, struct fh_fence *out)
     return FH_OK;
 }
 
-static bool same_fence(const struct fh_fence *a, const struct fh_fence *b)
-{
-    return a->epoch == b->epoch && a->generation == b->generation && a->mode == b->mode;
-}
-
 static enum fh_code send_fence_read(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
@@ -115,7 +110,7 @@ static enum fh_code create_result(struct fh_pg_op *op, unsigned index, const PGr
     if (code == FH_NO_TENANT) {
         return FH_INTERNAL; /* just inserted */
     }
-    if (code == FH_OK && !same_fence(&seen, &op->request->as.home.fence)) {
+    if (code == FH_OK && !fh_fence_equal(&seen, &op->request->as.home.fence)) {
         op->request->epoch_seen = seen.epoch;
         op->request->mode_seen = seen.mode;
         code = fh_error_set(&op->request->error, FH_EXISTS,

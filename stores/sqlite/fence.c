@@ -9,11 +9,6 @@ static void see(struct fh_request *request, const struct fh_fence *fence)
     request->mode_seen = fence->mode;
 }
 
-static bool same_fence(const struct fh_fence *a, const struct fh_fence *b)
-{
-    return a->epoch == b->epoch && a->generation == b->generation && a->mode == b->mode;
-}
-
 enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
                                   struct fh_fence *out, struct fh_error *error)
 {
@@ -151,7 +146,7 @@ enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn, struct fh_request 
         return code;
     }
     see(request, &op->seen);
-    if (!same_fence(&op->seen, &op->expected)) {
+    if (!fh_fence_equal(&op->seen, &op->expected)) {
         return fh_error_set(&request->error, FH_MOVED, "the fence is not as expected");
     }
     code = write_fence(conn, request, FH_SQLITE_FENCE_UPDATE, &op->desired, &op->expected);
@@ -176,7 +171,7 @@ enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_reques
     }
     if (code == FH_OK) {
         see(request, &present);
-        return same_fence(&present, wanted)
+        return fh_fence_equal(&present, wanted)
                    ? FH_OK
                    : fh_error_set(&request->error, FH_EXISTS,
                                   "the tenant has a home in this store, with another fence");
