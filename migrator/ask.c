@@ -10,7 +10,6 @@
 #include <stdio.h>
 
 #include "base/assert.h"
-#include "base/fault_point.h"
 #include "migrator/internal.h"
 #include "migrator/run.h"
 
@@ -258,29 +257,8 @@ static bool may_fail(const struct fh_run *run)
            !run->failing;
 }
 
-#ifdef FREEHOLD_FAULTS
-/* Seeded bug: the fence's generation is taken over, whosever it is. */
-static bool adopts(struct fh_run *run)
-{
-    if (!fh_fault_seeded("no_generation") || !run->recovered || run->gated) {
-        return false;
-    }
-    run->adopt = run->step;
-    return true;
-}
-#else
-static bool adopts(struct fh_run *run)
-{
-    (void)run;
-    return false;
-}
-#endif
-
 enum fh_step fh_run_trouble(struct fh_run *run, enum fh_code code, enum fh_step again)
 {
-    if (code == FH_MOVED && adopts(run)) {
-        return FH_STEP_SOURCE_READ;
-    }
     if (fh_run_is_permanent(code) && may_fail(run)) {
         return fh_run_fail(run, "%s: %s", fh_run_step_name(run->step), fh_error_text(&run->error));
     }

@@ -197,7 +197,6 @@ struct fh_run {
     bool held; /* by a test's hook */
     bool held_after;
     enum fh_step held_next;
-    enum fh_step adopt; /* seeded bug no_generation: the step that was refused */
     uint64_t round_seq;
     uint64_t seq_seen; /* seeded bug sequence_cursor */
     struct fh_cursor cursor_first;
