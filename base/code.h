@@ -41,6 +41,8 @@
       "a row of another tenant reached the ownership check and was withheld")                      \
     X(UNAVAILABLE, "UNAVAILABLE", 14, "the store cannot be reached now; retry")                    \
     X(MOVED, "TENANT_MOVED", 14, "the tenant's home changed; the router refreshes and retries")    \
+    X(STALE_SCHEMA, "SCHEMA_CHANGED", 14,                                                          \
+      "the home is at another schema version than the request was made for; nothing was done")     \
     X(HELD, "TENANT_HELD", 14, "the tenant is being moved; the request is held")                   \
     X(SHUTTING_DOWN, "SHUTTING_DOWN", 14, "the server is shutting down; retry elsewhere")          \
     X(CORRUPT, "DATA_LOSS", 15, "stored data failed a check")                                      \

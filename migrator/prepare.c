@@ -23,7 +23,9 @@ static enum fh_code apply_schema(struct fh_run *run, enum fh_side side)
         return fh_error_set(&run->error, FH_UNAVAILABLE, "the schema is not loaded yet");
     }
     struct fh_request *request = fh_run_request(run, 0, side, FH_OP_SCHEMA_APPLY, &run->arena);
-    request->scope.tenant = (struct fh_uuid){.bytes = {0}};
+    if (!fh_home_is_dedicated(&request->scope.home)) {
+        request->scope.tenant = (struct fh_uuid){.bytes = {0}};
+    }
     request->as.schema.target = run->schema;
     return fh_run_submit(run, 0, side);
 }

@@ -103,6 +103,25 @@ static enum fh_code check_apply(struct fh_request *request)
     return FH_OK;
 }
 
+static enum fh_code check_copy_within(struct fh_request *request)
+{
+    const struct fh_op_copy_within *copy = &request->as.copy_within;
+    struct fh_uuid owner;
+    if (fh_home_equal(&copy->source, &request->scope.home) ||
+        copy->source.tier == FH_TIER_DATABASE || request->scope.home.tier == FH_TIER_DATABASE ||
+        (fh_home_is_dedicated(&copy->source) &&
+         !(fh_home_tenant(&copy->source, &owner) && fh_uuid_eq(&owner, &request->scope.tenant)))) {
+        return invalid(request, "not two homes of the tenant in one database");
+    }
+    if (!fh_request_knows_table(request, copy->table) || copy->limit < 1 ||
+        copy->limit > FH_APPLY_ROWS_MAX || copy->state.len > FH_MOVE_STATE_MAX ||
+        copy->source_epoch > INT64_MAX) {
+        return invalid(request, "a page of a move is out of bounds");
+    }
+    enum fh_code code = check_guard(request, &copy->source_guard);
+    return code == FH_OK ? check_bound(request, copy->table, copy->after) : code;
+}
+
 struct fh_fence_guard *fh_move_op_guard(struct fh_request *request)
 {
     switch (request->op) {
@@ -124,6 +143,8 @@ struct fh_fence_guard *fh_move_op_guard(struct fh_request *request)
         return &request->as.references.guard;
     case FH_OP_SIZE:
         return &request->as.size.guard;
+    case FH_OP_COPY_WITHIN:
+        return &request->as.copy_within.guard;
     default:
         return NULL;
     }
@@ -150,6 +171,8 @@ enum fh_code fh_move_op_check(struct fh_request *request)
         return check_cursor(request, request->as.tally.since);
     case FH_OP_APPLY:
         return check_apply(request);
+    case FH_OP_COPY_WITHIN:
+        return check_copy_within(request);
     case FH_OP_SNAPSHOT_OPEN:
     case FH_OP_MOVE_STATE:
     case FH_OP_REFERENCES:
@@ -200,6 +223,11 @@ void fh_move_op_withhold(struct fh_request *request)
         request->as.size.records = 0;
         request->as.size.bytes = 0;
         return;
+    case FH_OP_COPY_WITHIN:
+        request->as.copy_within.last = (struct fh_key){.table = NULL};
+        request->as.copy_within.rows = 0;
+        request->as.copy_within.more = false;
+        return;
     default:
         return;
     }
@@ -245,6 +273,7 @@ bool fh_move_op_owned(const struct fh_request *request)
     case FH_OP_MOVE_STATE:
     case FH_OP_REFERENCES:
     case FH_OP_SIZE:
+    case FH_OP_COPY_WITHIN:
         return true;
     default:
         return false;

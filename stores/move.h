@@ -36,6 +36,7 @@
 #include "base/str.h"
 #include "base/uuid.h"
 #include "stores/fence.h"
+#include "stores/home.h"
 #include "stores/row.h"
 
 #define FH_CURSOR_MAX 4096
@@ -166,6 +167,26 @@ struct fh_op_size {
     uint64_t rows;    /* result: exact at the time of asking, deleted ones too */
     uint64_t records; /* result: commit records */
     uint64_t bytes;   /* result: an estimate */
+};
+
+/* FH_OP_COPY_WITHIN: one page of one table from another home of the same database, without going
+ * through us: rows of `table` behind `after` in key order, deleted ones too, put into scope.home as
+ * APPLY with keep_existing does, with `state` in the same transaction. Both fences are looked at:
+ * scope.epoch and guard are the target's, the others the source's. Only where the engine has
+ * FH_CAPABILITY_COPY_WITHIN, between its shared home and those of the schema tier. */
+struct fh_op_copy_within {
+    struct fh_fence_guard guard;
+    struct fh_home source;
+    uint64_t source_epoch;
+    struct fh_fence_guard source_guard;
+    const struct fh_table *table;
+    const struct fh_key *after; /* exclusive; NULL: from the start */
+    size_t limit;               /* 1..FH_APPLY_ROWS_MAX */
+    struct fh_str state; /* data NULL: unchanged; `last` of this page is not in it: state says
+                            where the page before ended */
+    struct fh_key last;  /* result: the page's last key; table NULL: it had no row */
+    uint64_t rows;       /* result: rows read */
+    bool more;
 };
 
 /* Which tables a home has besides the application's, and what a move does with each. The

@@ -146,6 +146,25 @@ static bool fence_valid(const struct fh_fence *fence)
            fence->epoch <= INT64_MAX && fence->generation <= INT64_MAX; /* engines keep int64 */
 }
 
+static enum fh_code check_credential(struct fh_request *request)
+{
+    const struct fh_op_credential *credential = &request->as.credential;
+    if (!fh_home_is_dedicated(&request->scope.home)) {
+        return fh_error_set(&request->error, FH_PRECONDITION,
+                            "only a dedicated tenant can have credentials of its own");
+    }
+    if ((unsigned)credential->action > FH_CREDENTIAL_REVOKE ||
+        credential->table_count > FH_CREDENTIAL_TABLES_MAX) {
+        return invalid(request, "credentials name at most 64 tables");
+    }
+    for (size_t i = 0; i < credential->table_count; i++) {
+        if (!fh_request_knows_table(request, credential->tables[i])) {
+            return invalid(request, "a table is not of the request's schema");
+        }
+    }
+    return FH_OK;
+}
+
 static enum fh_code check_op(struct fh_request *request)
 {
     switch (request->op) {
@@ -169,6 +188,8 @@ static enum fh_code check_op(struct fh_request *request)
         return FH_OK;
     case FH_OP_SCHEMA_APPLY:
         return request->as.schema.target != NULL ? FH_OK : invalid(request, "no target schema");
+    case FH_OP_CREDENTIAL:
+        return check_credential(request);
     case FH_OP_HOME_ERASE:
     case FH_OP_FENCE_READ:
     case FH_OP_CHECK:
@@ -201,7 +222,9 @@ static bool home_valid(const struct fh_home *home)
 static enum fh_code check_scope(struct fh_request *request)
 {
     const struct fh_scope *scope = &request->scope;
-    bool tenantless = request->op == FH_OP_SCHEMA_APPLY || request->op == FH_OP_CHECK;
+    bool dedicated = fh_home_is_dedicated(&scope->home);
+    bool tenantless =
+        (request->op == FH_OP_SCHEMA_APPLY && !dedicated) || request->op == FH_OP_CHECK;
     if (tenantless != fh_uuid_is_nil(&scope->tenant)) {
         return invalid(request, tenantless ? "this operation is on behalf of no tenant"
                                            : "the request names no tenant");
@@ -209,12 +232,19 @@ static enum fh_code check_scope(struct fh_request *request)
     if (request->op != FH_OP_CHECK && !home_valid(&scope->home)) {
         return invalid(request, "the request names no home");
     }
+    struct fh_uuid owner;
+    if (!tenantless && dedicated &&
+        !(fh_home_tenant(&scope->home, &owner) && fh_uuid_eq(&owner, &scope->tenant))) {
+        return invalid(request, "the home is not the tenant's");
+    }
     if (scope->epoch > INT64_MAX) {
         return invalid(request, "the epoch is out of range");
     }
     bool needs_schema = request->op == FH_OP_GET || request->op == FH_OP_LIST ||
                         request->op == FH_OP_COMMIT || request->op == FH_OP_EVENTS ||
-                        request->op == FH_OP_HOME_ERASE || request->op >= FH_OP_SNAPSHOT_OPEN;
+                        request->op == FH_OP_HOME_ERASE || request->op == FH_OP_CREDENTIAL ||
+                        (request->op == FH_OP_HOME_CREATE && dedicated) ||
+                        request->op >= FH_OP_SNAPSHOT_OPEN;
     if (needs_schema && scope->schema == NULL) {
         return invalid(request, "the request has no schema");
     }
@@ -248,6 +278,10 @@ static void withhold(struct fh_request *request)
         request->as.check.findings = NULL;
         request->as.check.count = 0;
         return;
+    case FH_OP_CREDENTIAL:
+        request->as.credential.secret = FH_STR("");
+        request->as.credential.user = FH_STR("");
+        return;
     case FH_OP_HOME_CREATE:
     case FH_OP_HOME_ERASE:
     case FH_OP_FENCE_READ:
@@ -266,6 +300,7 @@ static void clear_results(struct fh_request *request)
     memset(&request->error, 0, sizeof(request->error));
     request->epoch_seen = 0;
     request->mode_seen = 0;
+    request->version_seen = 0;
     request->engine = NULL;
     fh_list_init(&request->node);
     if (request->op == FH_OP_COMMIT) {
@@ -274,6 +309,7 @@ static void clear_results(struct fh_request *request)
         request->as.home.rows_erased = 0;
     } else if (request->op == FH_OP_FENCE_READ || request->op == FH_OP_FENCE_SET) {
         memset(&request->as.fence.seen, 0, sizeof(request->as.fence.seen));
+        request->as.fence.schema_version = 0;
     } else if (request->op == FH_OP_SCHEMA_APPLY) {
         request->as.schema.version_seen = 0;
     }
@@ -365,6 +401,7 @@ static bool results_owned(const struct fh_request *request)
     case FH_OP_FENCE_SET:
     case FH_OP_SCHEMA_APPLY:
     case FH_OP_CHECK:
+    case FH_OP_CREDENTIAL:
         return true;
     default:
         return fh_move_op_owned(request);

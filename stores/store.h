@@ -16,7 +16,11 @@
  * request id tells.
  * - FH_MOVED: the fence's epoch (`epoch_seen`) is not the scope's, or its mode forbids the
  * operation (`mode_seen`). FH_HELD: the tenant's gate is being closed; ask again shortly.
- * FH_NO_TENANT: this home has no fence row for the tenant.
+ * FH_NO_TENANT: this home has no fence row for the tenant, or is not there at all.
+ * - FH_STALE_SCHEMA: the home is at another schema version than scope.schema (`version_seen`; 0:
+ * the engine cannot say). Every operation that takes scope.schema's tables finds out inside its own
+ * transaction, as it does with the fence, so statements of one version never touch a home of
+ * another. Nothing was done; a fence that is wrong too is told first.
  *
  * Thread: the loop's, but for what an engine does on threads of its own.
  */
@@ -34,6 +38,7 @@
 #include "base/uuid.h"
 #include "base/worker.h"
 #include "stores/fence.h"
+#include "stores/home.h"
 #include "stores/model.h"
 #include "stores/move.h"
 #include "stores/row.h"
@@ -41,22 +46,12 @@
 
 struct fh_store;
 
-enum fh_tier { FH_TIER_SHARED = 1, FH_TIER_SCHEMA, FH_TIER_DATABASE };
-
-#define FH_HOME_NAME_MAX 40
-#define FH_HOME_SHARED "fh_shared"
-
-struct fh_home {
-    enum fh_tier tier;
-    char name[FH_HOME_NAME_MAX]; /* namespace in the store: fh_shared, t_<32 hex digits> */
-};
-
 /* On whose behalf, where, under which routing decision. By value: it is small, and never shared. */
 struct fh_scope {
     struct fh_uuid tenant;
-    uint64_t epoch; /* as routed; must equal the fence's */
-    struct fh_home home;
-    const struct fh_schema *schema;
+    uint64_t epoch;                 /* as routed; must equal the fence's */
+    struct fh_home home;            /* a dedicated one must be the tenant's own */
+    const struct fh_schema *schema; /* its version must equal the home's: FH_STALE_SCHEMA */
 };
 
 enum fh_op {
@@ -68,8 +63,9 @@ enum fh_op {
     FH_OP_HOME_ERASE,
     FH_OP_FENCE_READ,
     FH_OP_FENCE_SET,
-    FH_OP_SCHEMA_APPLY, /* no tenant: scope.tenant is nil */
+    FH_OP_SCHEMA_APPLY, /* of a shared home: no tenant, scope.tenant is nil */
     FH_OP_CHECK,        /* no tenant */
+    FH_OP_CREDENTIAL,   /* of a dedicated home */
     /* The mover's: stores/move.h */
     FH_OP_SNAPSHOT_OPEN,
     FH_OP_SNAPSHOT_CLOSE,
@@ -81,6 +77,7 @@ enum fh_op {
     FH_OP_MOVE_STATE,
     FH_OP_REFERENCES,
     FH_OP_SIZE,
+    FH_OP_COPY_WITHIN,
 };
 
 #define FH_GET_KEYS_MAX 100
@@ -152,25 +149,60 @@ struct fh_op_events {
 };
 
 struct fh_op_home {
-    struct fh_fence fence; /* create: the fence to make, in a home that has its schema (else
-                              FH_PRECONDITION). Idempotent: the same fence present is FH_OK, another
-                              FH_EXISTS */
+    struct fh_fence fence; /* create: the fence to make. A shared home must have a schema (else
+                              FH_PRECONDITION); a dedicated one is made with it, at scope.schema's
+                              version, wholly or not at all: what an attempt that died left is
+                              finished or swept by the next one. Idempotent: the same fence present
+                              is FH_OK, another FH_EXISTS. FH_FULL: the store has as many dedicated
+                              homes as it may */
     uint64_t rows_erased; /* erase, result: deletes every row of the tenant in this home, in bounded
-                             batches, fence last; requires fence.generation (else FH_MOVED, and
-                             nothing is erased); FH_OK when nothing is there */
+                             batches, fence last; a dedicated home goes as a whole, with its roles
+                             and credentials. Requires fence.generation (else FH_MOVED, and nothing
+                             is erased); FH_OK when nothing is there */
 };
 
 struct fh_op_fence {
     struct fh_fence expected; /* set: all three must hold, else FH_MOVED and `seen` */
     struct fh_fence desired;  /* set: taken under the exclusive gate, so writers are drained */
     struct fh_fence seen;     /* result of read and set */
+    uint32_t schema_version;  /* result of read: the home's; also when it has no such tenant
+                                 (FH_NO_TENANT); 0: there is no home */
 };
 
 struct fh_op_schema {
     const struct fh_schema
-        *target;           /* brings scope.home from what it has to this version; creates the
-                              namespace; idempotent; never backwards (FH_PRECONDITION) */
+        *target; /* brings scope.home from what it has to this version, version by version; a shared
+                    home's namespace is made, a dedicated one must be there (FH_NO_TENANT);
+                    idempotent; never backwards (FH_PRECONDITION) */
+    struct fh_fence_guard guard; /* dedicated: required of the fence, with scope.epoch, in the
+                                    transaction that changes the tables (FH_MOVED), so that a
+                                    schema change and a move never cross. Shared: not looked at */
+    uint32_t
+        lock_timeout_ms;   /* for one lock; 0: the engine's default. Not had: FH_CONFLICT, nothing
+                              changed, ask again; others have waited for at most that long */
     uint32_t version_seen; /* result: what the home is at now, refused or not */
+};
+
+enum fh_credential_action {
+    FH_CREDENTIAL_READ,   /* is there one? FH_NOT_FOUND */
+    FH_CREDENTIAL_ISSUE,  /* makes it, or gives it a new secret; the old one ends at once */
+    FH_CREDENTIAL_REVOKE, /* FH_OK when there is none; sessions that it opened are ended */
+};
+
+#define FH_CREDENTIAL_TABLES_MAX 64
+
+/* Read-only access of a tenant to its own dedicated home, past the service. Never more than SELECT
+ * on the application's tables. Goes with the home. FH_UNIMPLEMENTED: the engine has no logins. */
+struct fh_op_credential {
+    enum fh_credential_action action;
+    const struct fh_table *const *tables; /* issue: what it may read; count 0: all */
+    size_t table_count;
+    struct fh_str user;   /* results, in the request's arena */
+    struct fh_str secret; /* issue only, and only here: it is stored nowhere */
+    struct fh_str database;
+    struct fh_str host; /* as the store's location says; may be empty */
+    struct fh_str port;
+    struct fh_str namespace;
 };
 
 struct fh_finding {
@@ -212,6 +244,7 @@ struct fh_request {
         struct fh_op_fence fence;
         struct fh_op_schema schema;
         struct fh_op_check check;
+        struct fh_op_credential credential;
         struct fh_op_snapshot snapshot;
         struct fh_op_scan scan;
         struct fh_op_scan_journal scan_journal;
@@ -221,6 +254,7 @@ struct fh_request {
         struct fh_op_move_state move_state;
         struct fh_op_references references;
         struct fh_op_size size;
+        struct fh_op_copy_within copy_within;
     } as;
 
     /* Results */
@@ -228,6 +262,7 @@ struct fh_request {
     struct fh_error error;
     uint64_t epoch_seen;
     enum fh_fence_mode mode_seen;
+    uint32_t version_seen;
 
     /* The store's */
     struct fh_store *store;
@@ -256,6 +291,11 @@ struct fh_store_config {
     uint32_t connections_max;   /* pg: multiplexed connections, default 4; sqlite: reader threads,
                                    default 2 */
     uint32_t queue_max;         /* requests waiting, default 4096; beyond: FH_FULL */
+    uint32_t homes_max;      /* dedicated homes of the schema tier; 0: the engine's default, 1000 */
+    uint32_t open_homes_max; /* of the database tier, open at once; 0: the engine's default */
+    const uint8_t *secret; /* pg: 32 bytes from which the passwords of its database logins are made;
+                              copied; NULL: those logins have none, and the server's own rules
+                              (pg_hba.conf) must let them in */
     const struct fh_isolation_faults *faults; /* tests; borrowed */
 };
 
@@ -264,6 +304,8 @@ enum fh_capability {
     FH_CAPABILITY_SCHEMA = 1 << 1,
     FH_CAPABILITY_DATABASE = 1 << 2,
     FH_CAPABILITY_DURABLE = 1 << 3,
+    FH_CAPABILITY_CREDENTIALS = 1 << 4,
+    FH_CAPABILITY_COPY_WITHIN = 1 << 5, /* between its shared home and those of the schema tier */
 };
 
 struct fh_store_stats {
@@ -277,6 +319,20 @@ struct fh_store_stats {
 
 typedef void fh_store_closed_cb(void *arg);
 
+/* What a statement of a schema change keeps others from, while it runs. */
+enum fh_ddl_lock {
+    FH_DDL_LOCK_NONE,   /* reads and writes go on */
+    FH_DDL_LOCK_WRITES, /* reads go on */
+    FH_DDL_LOCK_ALL,
+};
+
+struct fh_ddl_statement {
+    const char *sql; /* borrows, for the call */
+    enum fh_ddl_lock lock;
+    bool scans; /* time grows with the rows of the table; under a lock: so does the lock's */
+};
+typedef enum fh_code fh_ddl_cb(void *arg, const struct fh_ddl_statement *statement);
+
 struct fh_store_ops {
     const char *engine; /* "sqlite", "postgresql", "memory" */
     uint32_t capabilities;
@@ -285,6 +341,12 @@ struct fh_store_ops {
     enum fh_code (*open)(const struct fh_env *env, const struct fh_store_config *config,
                          struct fh_store **out, struct fh_error *error);
     enum fh_code (*submit)(struct fh_store *store, struct fh_request *request);
+    /* The statements that FH_OP_SCHEMA_APPLY would execute in such a home to come from one version
+     * (NULL: nothing there) to another. Pure; asks no server; any thread. Ends with what `cb` says,
+     * if that is not FH_OK. */
+    enum fh_code (*preview)(const struct fh_schema *from, const struct fh_schema *to,
+                            const struct fh_home *home, fh_ddl_cb *cb, void *arg,
+                            struct fh_error *error);
     /* A wish: the request still completes exactly once, perhaps with FH_CANCELLED, perhaps as if
      * nothing was asked. */
     void (*cancel)(struct fh_store *store, struct fh_request *request);

@@ -25,6 +25,7 @@ static int64_t retry_after_ms(enum fh_code code)
     switch (code) {
     case FH_CONFLICT:
         return 20;
+    case FH_STALE_SCHEMA:
     case FH_HELD:
     case FH_MOVED:
         return 50;

@@ -184,6 +184,7 @@ static bool write_table(const struct fh_ddl_build *build, uint32_t position,
     }
     table->name = draft->name;
     table->position = (uint16_t)position;
+    table->id = (uint16_t)position;
     table->column_count = draft->column_count;
     table->key_count = draft->key_count;
     table->index_count = draft->index_count;

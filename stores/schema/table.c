@@ -145,6 +145,7 @@ static enum fh_code read_columns(struct fh_ddl_build *build, const PgQuery__Crea
             return fh_ddl_fail(&build->source, FH_INVALID, def->location, "two columns named %s",
                                def->colname);
         }
+        column->id = table->column_count;
         column->position = table->column_count++;
     }
     return FH_OK;

@@ -104,7 +104,8 @@ static void moves_into_a_home_of_its_own(void **state)
         kit_preload(&kit, 50);
         kit_start_writers(&kit);
         (void)kit_start_migrator(&kit, 0);
-        struct fh_home own = {.tier = FH_TIER_SCHEMA, .name = "t_00112233445566778899aabbccddeeff"};
+        struct fh_home own;
+        fh_home_of(FH_TIER_SCHEMA, &kit.tenant, &own);
         kit.homes[1] = own;
         kit_create_move(&kit, &settings);
         kit_wait_phase(&kit, offered ? FH_MOVE_DONE : FH_MOVE_FAILED);

@@ -304,7 +304,7 @@ static void test_other_homes_are_refused(void **state)
 {
     struct fixture *f = *state;
     struct fh_request request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
-    request.scope.home.tier = FH_TIER_SCHEMA;
+    fh_home_of(FH_TIER_SCHEMA, &f->a, &request.scope.home);
     assert_code(fixture_run(f, &request), FH_UNIMPLEMENTED);
     request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
     (void)snprintf(request.scope.home.name, sizeof(request.scope.home.name), "t_1");
