@@ -35,6 +35,18 @@ void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, 
     fh_sqlite_statements_init(&conn->statements);
 }
 
+void fh_sqlite_conn_use_home(struct fh_sqlite_conn *conn, const struct fh_home *home)
+{
+    size_t len = strnlen(home->name, sizeof(home->name) - 1);
+    conn->home = *home;
+    if (!conn->bridge) {
+        conn->prefix[0] = '\0';
+        return;
+    }
+    memcpy(conn->prefix, home->name, len);
+    memcpy(conn->prefix + len, "__", sizeof("__"));
+}
+
 static bool enforced(const struct fh_sqlite_conn *conn)
 {
     return conn->faults == NULL || !conn->faults->skip_enforcement;

@@ -41,6 +41,8 @@ enum fh_sqlite_access {
 #define FH_SQLITE_LOCK_WAITS_MAX 50
 #define FH_SQLITE_LOCK_SLICES_MAX 20
 
+#define FH_SQLITE_PREFIX_MAX (FH_HOME_NAME_MAX + 2) /* "t_<32 hex>__" */
+
 #define FH_SQLITE_APPLICATION_ID 0x46484442 /* "FHDB" */
 #define FH_SQLITE_FORMAT 1                  /* user_version */
 
@@ -61,8 +63,17 @@ struct fh_sqlite_conn {
     int64_t schema_version; /* of the file, as last read; -1: no schema was applied yet */
     int64_t views_version;  /* of the model whose views exist here; -1: the fence's and records' */
     bool has_views;
+    bool bridge; /* the file holds many homes of the schema tier; set once, before opening */
+    struct fh_home home;               /* of the request in hand: fh_sqlite_conn_use_home() */
+    char prefix[FH_SQLITE_PREFIX_MAX]; /* of its tables' names; "" in a file of one home */
     struct fh_sqlite_statements statements;
 };
+
+/* The home that the next statements are for, until the next call: every request says so before it
+ * is executed (also each of a group's). In a bridge file its tables are `<home>__<table>`, and
+ * conn->prefix is "<home>__". Costs a copy of some 40 bytes, so nothing is remembered by it but
+ * these two fields. */
+void fh_sqlite_conn_use_home(struct fh_sqlite_conn *conn, const struct fh_home *home);
 
 void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, const char *path,
                          const struct fh_clock *clock, const struct fh_isolation_faults *faults);

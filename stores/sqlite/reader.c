@@ -79,6 +79,7 @@ static void prepare(struct fh_sqlite_conn *conn, struct fh_request **requests, s
             request->error = error;
             continue;
         }
+        fh_sqlite_conn_use_home(conn, &request->scope.home);
         const struct fh_schema *schema = needs_schema(request) ? request->scope.schema : NULL;
         request->code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
         if (request->code == FH_UNAVAILABLE && schema != NULL &&
@@ -116,6 +117,7 @@ static void run_batch(struct fh_sqlite_reader *reader, struct fh_request **reque
             continue;
         }
         conn->deadline_us = request->deadline_us;
+        fh_sqlite_conn_use_home(conn, &request->scope.home);
         request->code = dispatch(conn, request);
     }
     if (conn->db != NULL) {

@@ -53,6 +53,7 @@ static enum fh_code begin(struct fh_sqlite_conn *conn, struct fh_request *reques
     if (code != FH_OK) {
         return code;
     }
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
     code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
     if (code == FH_UNAVAILABLE && conn->has_views && conn->schema_version < schema->version) {
         return fh_sqlite_move_guard_first(conn, request);

@@ -95,6 +95,7 @@ static enum fh_code schema_apply(struct fh_sqlite_conn *conn, struct fh_request 
 
 static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
     switch (request->op) {
     case FH_OP_COMMIT:
         return fh_sqlite_commit(conn, request);
@@ -206,6 +207,7 @@ static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
 /* What one request needs of an open connection: nothing that may happen inside a transaction. */
 static enum fh_code ready(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
     /* Fences and homes need no table of the application's, and an apply brings its own. */
     const struct fh_schema *schema = request->op == FH_OP_COMMIT ? request->scope.schema : NULL;
     enum fh_code code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
@@ -334,6 +336,7 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
     bool more = false;
     conn->deadline_us = request->deadline_us;
     request->code = fh_sqlite_conn_open(conn, &request->error);
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
     if (request->code == FH_OK) {
         request->code = fh_sqlite_conn_use_schema(conn, NULL, &request->error);
     }
@@ -363,6 +366,7 @@ static void run_apply(struct fh_sqlite_writer *writer, struct fh_request *reques
     struct entry entry = {.request = request, .waiting = true};
     conn->deadline_us = request->deadline_us;
     request->code = fh_sqlite_conn_open(conn, &request->error);
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
     if (request->code == FH_OK) {
         request->code = fh_sqlite_conn_use_schema(conn, request->scope.schema, &request->error);
         if (request->code == FH_UNAVAILABLE && conn->has_views &&
