@@ -13,6 +13,7 @@
 
 #include "stores/sqlite/conn.h"
 #include "stores/sqlite/ddl.h"
+#include "stores/sqlite/views.h"
 
 #define INTEGRITY_ROWS_MAX 8
 

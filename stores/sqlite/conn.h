@@ -81,15 +81,6 @@ void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, 
 FH_MUST_CHECK enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error);
 void fh_sqlite_conn_close(struct fh_sqlite_conn *conn);
 
-/* Outside a transaction: the file has at least `schema`'s version and the views of its tables exist
- * here. FH_UNAVAILABLE when the file is behind (conn->schema_version tells), with the system
- * tables' views made. `schema` may be NULL: those alone. */
-FH_MUST_CHECK enum fh_code fh_sqlite_conn_use_schema(struct fh_sqlite_conn *conn,
-                                                     const struct fh_schema *schema,
-                                                     struct fh_error *error);
-/* Reads conn->schema_version anew. */
-FH_MUST_CHECK enum fh_code fh_sqlite_conn_read_version(struct fh_sqlite_conn *conn,
-                                                       struct fh_error *error);
 /* Our own text, in SETUP access. */
 FH_MUST_CHECK enum fh_code fh_sqlite_conn_exec(struct fh_sqlite_conn *conn, const char *sql,
                                                struct fh_error *error);

@@ -2,6 +2,7 @@
 #include "stores/sqlite/fence.h"
 
 #include "stores/sqlite/owner.h"
+#include "stores/sqlite/views.h"
 
 static void see(struct fh_request *request, const struct fh_fence *fence)
 {

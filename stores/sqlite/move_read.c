@@ -10,6 +10,7 @@
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/owner.h"
 #include "stores/sqlite/rows.h"
+#include "stores/sqlite/views.h"
 
 static enum fh_code say(struct fh_request *request, enum fh_code code)
 {

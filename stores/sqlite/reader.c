@@ -14,6 +14,7 @@
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/reads.h"
+#include "stores/sqlite/views.h"
 
 static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
 {

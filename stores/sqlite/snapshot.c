@@ -16,6 +16,7 @@
 #include "base/assert.h"
 #include "stores/sqlite/admit.h"
 #include "stores/sqlite/move_read.h"
+#include "stores/sqlite/views.h"
 
 #define LOOK_EVERY_MS 5000
 
