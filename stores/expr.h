@@ -6,6 +6,12 @@
  * FH_RANGE; numeric is exact, with the scale in the node; text compares byte-wise and its length is
  * in characters. Null follows SQL's three-valued logic.
  *
+ * An integer is a numeric of scale 0 and may stand wherever a NUMERIC may: in comparisons, lists,
+ * arithmetic and COALESCE each argument has its own scale and is aligned exactly. Floats mix with
+ * floats only. A product's scale is the sum of its factors' (at most 18), a sum's and COALESCE's
+ * the largest of its arguments'. A product of floats that underflows to zero is FH_RANGE, too.
+ * There are no null constants.
+ *
  * Immutable, in the schema's arena. Pure functions, any thread.
  */
 #ifndef FH_STORES_EXPR_H
@@ -26,7 +32,7 @@ enum fh_expr_kind {
     FH_EXPR_NOT,
     FH_EXPR_IS_NULL,
     FH_EXPR_IS_NOT_NULL,
-    FH_EXPR_EQ, /* both sides of one type, after the parser's own conversions */
+    FH_EXPR_EQ, /* both sides of one type, after the parser's own conversions; never JSON */
     FH_EXPR_NE,
     FH_EXPR_LT,
     FH_EXPR_LE,
@@ -53,7 +59,9 @@ struct fh_expr {
     const struct fh_expr *const *args;
 };
 
-/* `row` is of the table that the expression belongs to. FH_RANGE (overflow), FH_NOMEM. */
+/* `row` is of the table that the expression belongs to. `*out` is null or of the expression's type;
+ * its bytes are in the arena, or borrowed from the row or the schema. FH_RANGE (overflow),
+ * FH_NOMEM; `error` may be NULL. */
 FH_MUST_CHECK enum fh_code fh_expr_evaluate(const struct fh_expr *expr, const struct fh_row *row,
                                             struct fh_arena *arena, struct fh_value *out,
                                             struct fh_error *error);

@@ -107,7 +107,7 @@ bool fh_real_normalize(double *value, enum fh_type type)
     return true;
 }
 
-static size_t characters(struct fh_str text)
+size_t fh_text_characters(struct fh_str text)
 {
     size_t count = 0;
     for (size_t i = 0; i < text.len; i++) {
@@ -127,7 +127,7 @@ static enum fh_code canonicalize_bytes(struct fh_value *value, const struct fh_c
         if (!fh_str_is_text(value->as.bytes)) {
             return invalid(error, column, "not UTF-8 text, or holds a NUL");
         }
-        if (column->length_max > 0 && characters(value->as.bytes) > column->length_max) {
+        if (column->length_max > 0 && fh_text_characters(value->as.bytes) > column->length_max) {
             return fh_error_set(error, FH_INVALID, "%.*s: longer than %u characters",
                                 FH_STR_ARG(column->name), column->length_max);
         }

@@ -77,6 +77,9 @@ bool fh_integer_in_range(int64_t value, const struct fh_column *column);
  */
 bool fh_real_normalize(double *value, enum fh_type type);
 
+/* Characters of valid UTF-8. */
+size_t fh_text_characters(struct fh_str text);
+
 /* Total order within one type: nulls last, byte-wise text. <0, 0, >0. */
 int fh_value_compare(const struct fh_value *a, const struct fh_value *b);
 static inline bool fh_value_equal(const struct fh_value *a, const struct fh_value *b)
