@@ -32,9 +32,10 @@ struct fh_placement_entry {
     int64_t expires_us; /* PLACED: to be looked up again from then on, in the background */
     struct fh_home home;
     enum fh_code refusal;
-    uint32_t in_flight;  /* looking up or in a store; not those held */
-    uint32_t generation; /* the router's, when it was looked up */
-    uint16_t pins;       /* somebody holds a pointer across callbacks */
+    uint32_t in_flight;      /* looking up or in a store; not those held */
+    uint32_t generation;     /* the router's, when it was looked up */
+    uint32_t schema_version; /* of the home, as it was seen last; 0: not yet */
+    uint16_t pins;           /* somebody holds a pointer across callbacks */
     uint8_t status;
 };
 

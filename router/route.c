@@ -11,6 +11,9 @@
  *       +--------------- HELD ------------------------------------------+---+
  *         deadline, cancelled, a refusal
  *
+ * A home of another schema version ends the request, at once or by way of ASKING and AWAITING
+ * (stale.c).
+ *
  * Failures: what a store turns away (FH_MOVED, FH_HELD, FH_NO_TENANT) did nothing there and waits
  * at the gate (hold.c); it ends at its deadline as FH_DEADLINE. A catalog that cannot answer fails
  * who knows no placement and was never held. Submit answers what is known at once; everything later
@@ -21,23 +24,24 @@
 #include "base/assert.h"
 #include "router/hold.h"
 
-enum phase { PHASE_IDLE, PHASE_LOOKING_UP, PHASE_HELD, PHASE_IN_STORE };
-
-static bool may_move(enum phase from, enum phase to)
+static bool may_move(enum fh_route_phase from, enum fh_route_phase to)
 {
-    const uint8_t away = 1u << PHASE_LOOKING_UP | 1u << PHASE_HELD | 1u << PHASE_IN_STORE;
+    const uint8_t away = 1u << FH_ROUTE_LOOKING_UP | 1u << FH_ROUTE_HELD | 1u << FH_ROUTE_IN_STORE;
+    const uint8_t stale = 1u << FH_ROUTE_ASKING | 1u << FH_ROUTE_AWAITING;
     const uint8_t moves[] = {
-        [PHASE_IDLE] = away,
-        [PHASE_LOOKING_UP] = away | 1u << PHASE_IDLE,
-        [PHASE_HELD] = away | 1u << PHASE_IDLE,
-        [PHASE_IN_STORE] = away | 1u << PHASE_IDLE,
+        [FH_ROUTE_IDLE] = away,
+        [FH_ROUTE_LOOKING_UP] = away | 1u << FH_ROUTE_IDLE,
+        [FH_ROUTE_HELD] = away | 1u << FH_ROUTE_IDLE,
+        [FH_ROUTE_IN_STORE] = away | stale | 1u << FH_ROUTE_IDLE,
+        [FH_ROUTE_ASKING] = away | 1u << FH_ROUTE_AWAITING | 1u << FH_ROUTE_IDLE,
+        [FH_ROUTE_AWAITING] = 1u << FH_ROUTE_IDLE,
     };
     return (moves[from] >> to & 1u) != 0;
 }
 
-static void move(struct fh_routed *routed, enum phase to)
+void fh_route_move(struct fh_routed *routed, enum fh_route_phase to)
 {
-    FH_ASSERT(may_move((enum phase)routed->phase, to));
+    FH_ASSERT(may_move((enum fh_route_phase)routed->phase, to));
     routed->phase = (uint8_t)to;
 }
 
@@ -62,7 +66,7 @@ static void leave(struct fh_routed *routed)
 {
     struct fh_router *router = routed->router;
     struct fh_placement_entry *entry = routed->entry;
-    if (routed->phase == PHASE_HELD && !fh_list_empty(&routed->node)) {
+    if (routed->phase == FH_ROUTE_HELD && !fh_list_empty(&routed->node)) {
         fh_hold_forsake(routed);
     }
     FH_ASSERT(entry->in_flight > 0 && router->in_flight > 0);
@@ -85,7 +89,7 @@ void fh_route_finish(struct fh_routed *routed, enum fh_code code)
 {
     FH_ASSERT(code != FH_MOVED && code != FH_HELD);
     leave(routed);
-    move(routed, PHASE_IDLE);
+    fh_route_move(routed, FH_ROUTE_IDLE);
     routed->code = code;
     routed->request.code = code;
     if (code != FH_OK && routed->request.error.code != code) {
@@ -98,7 +102,10 @@ void fh_route_finish_late(struct fh_routed *routed)
 {
     enum fh_code code =
         fh_error_set(&routed->request.error, FH_DEADLINE, "%s",
-                     routed->attempts > 0 || was_held(routed)
+                     routed->phase == FH_ROUTE_AWAITING
+                         ? "the deadline passed while this server learnt the schema version of the "
+                           "tenant's home; nothing was done"
+                     : routed->attempts > 0 || was_held(routed)
                          ? "the deadline passed while the tenant was being moved; nothing was done"
                          : "the deadline passed while the tenant was looked up; nothing was done");
     fh_route_finish(routed, code);
@@ -106,13 +113,13 @@ void fh_route_finish_late(struct fh_routed *routed)
 
 static void hold(struct fh_routed *routed)
 {
-    move(routed, PHASE_HELD);
+    fh_route_move(routed, FH_ROUTE_HELD);
     fh_hold_join(routed);
 }
 
 /* What went wrong inside of a store names hosts, roles and paths: for the operator, not for a
  * tenant. Operators' own requests do not come this way. */
-static void withhold_text(struct fh_routed *routed, enum fh_code code)
+void fh_route_withhold_text(struct fh_routed *routed, enum fh_code code)
 {
     struct fh_error *error = &routed->request.error;
     if (code != FH_UNAVAILABLE && code != FH_INTERNAL && code != FH_CORRUPT &&
@@ -135,7 +142,7 @@ static enum fh_code dispatch(struct fh_routed *routed)
     struct fh_placement_entry *entry = routed->entry;
     struct fh_request *request = &routed->request;
     if (request->scope.schema == NULL) {
-        request->scope.schema = routed->router->schema;
+        request->scope.schema = fh_router_schema_of(routed->router, &entry->tenant);
     }
     if (request->scope.schema == NULL) {
         return fh_error_set(&request->error, FH_PRECONDITION,
@@ -148,11 +155,11 @@ static enum fh_code dispatch(struct fh_routed *routed)
     routed->store = entry->store;
     enum fh_code code = fh_store_submit(entry->store, request);
     if (code == FH_OK) {
-        move(routed, PHASE_IN_STORE);
+        fh_route_move(routed, FH_ROUTE_IN_STORE);
     } else if (request->error.code != code) {
         (void)fh_error_set(&request->error, code, "%s", fh_code_text(code));
     } else {
-        withhold_text(routed, code);
+        fh_route_withhold_text(routed, code);
     }
     return code;
 }
@@ -167,7 +174,7 @@ static enum fh_code look_up(struct fh_routed *routed)
             return code;
         }
     }
-    move(routed, PHASE_LOOKING_UP);
+    fh_route_move(routed, FH_ROUTE_LOOKING_UP);
     fh_list_push_back(&entry->waiters, &routed->node);
     fh_wheel_add(&routed->router->wheel, &routed->timer, routed->request.deadline_us);
     return FH_OK;
@@ -203,7 +210,7 @@ static void send_or_finish(struct fh_routed *routed)
     const struct fh_placement_entry *entry = routed->entry;
     enum fh_code code = fh_route_send(routed);
     if (code != FH_OK && was_held(routed) && entry->status == FH_PLACEMENT_UNKNOWN) {
-        move(routed, PHASE_HELD);
+        fh_route_move(routed, FH_ROUTE_HELD);
         code = fh_hold_wait_on(routed);
     }
     if (code != FH_OK) {
@@ -237,7 +244,7 @@ static void resume(struct fh_routed *routed, enum fh_code code)
         return;
     }
     if (was_held(routed)) {
-        move(routed, PHASE_HELD);
+        fh_route_move(routed, FH_ROUTE_HELD);
         code = fh_hold_wait_on(routed);
         if (code == FH_OK) {
             return;
@@ -272,7 +279,7 @@ void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *ent
 
 /* It did nothing in the store: on with it, to where the tenant is known to live by now, or to the
  * gate. */
-static void turned_away(struct fh_routed *routed, enum fh_code code)
+void fh_route_turned_away(struct fh_routed *routed, enum fh_code code)
 {
     struct fh_router *router = routed->router;
     const struct fh_placement_entry *entry = routed->entry;
@@ -286,7 +293,7 @@ static void turned_away(struct fh_routed *routed, enum fh_code code)
         hold_or_send(routed);
         return;
     }
-    move(routed, PHASE_HELD);
+    fh_route_move(routed, FH_ROUTE_HELD);
     code = fh_hold_turned_away(routed, code);
     if (code != FH_OK) {
         fh_route_finish(routed, code);
@@ -298,8 +305,15 @@ static void store_done_cb(struct fh_request *request)
     struct fh_routed *routed = request->arg;
     enum fh_code code = request->code;
     if (code != FH_MOVED && code != FH_HELD && code != FH_NO_TENANT) {
-        withhold_text(routed, code);
+        fh_route_withhold_text(routed, code);
         fh_hold_answered(routed, code);
+        if (code == FH_STALE_SCHEMA) {
+            fh_stale_turned_away(routed);
+            return;
+        }
+        if (code == FH_OK) {
+            fh_stale_served(routed);
+        }
         fh_route_finish(routed, code);
         return;
     }
@@ -316,16 +330,21 @@ static void store_done_cb(struct fh_request *request)
         fh_route_finish_late(routed);
         return;
     }
-    turned_away(routed, code);
+    fh_route_turned_away(routed, code);
 }
 
 void fh_route_due_cb(struct fh_wheel_node *node, void *arg)
 {
     struct fh_routed *routed = FH_CONTAINER_OF(node, struct fh_routed, timer);
     (void)arg;
-    FH_ASSERT(routed->phase == PHASE_LOOKING_UP || routed->phase == PHASE_HELD);
+    FH_ASSERT(routed->phase == FH_ROUTE_LOOKING_UP || routed->phase == FH_ROUTE_HELD ||
+              routed->phase == FH_ROUTE_AWAITING);
     if (routed->cancelled) {
         fh_route_finish(routed, FH_CANCELLED);
+        return;
+    }
+    if (routed->phase == FH_ROUTE_AWAITING && fh_stale_is_over(routed)) {
+        fh_route_finish(routed, FH_STALE_SCHEMA);
         return;
     }
     FH_ASSERT(fh_router_now_us(routed->router) >= routed->request.deadline_us);
@@ -360,7 +379,7 @@ static enum fh_code check(struct fh_router *router, struct fh_routed *routed)
 
 enum fh_code fh_router_submit(struct fh_router *router, struct fh_routed *routed)
 {
-    FH_ASSERT(routed->phase == PHASE_IDLE && routed->done_cb != NULL);
+    FH_ASSERT(routed->phase == FH_ROUTE_IDLE && routed->done_cb != NULL);
     struct fh_error *error = &routed->request.error;
     *error = (struct fh_error)FH_ERROR_INIT;
     enum fh_code code = check(router, routed);
@@ -406,13 +425,16 @@ enum fh_code fh_router_submit(struct fh_router *router, struct fh_routed *routed
 
 void fh_router_cancel(struct fh_router *router, struct fh_routed *routed)
 {
-    if (routed->phase == PHASE_IDLE) {
+    if (routed->phase == FH_ROUTE_IDLE) {
         return;
     }
     routed->cancelled = true;
-    if (routed->phase == PHASE_IN_STORE) {
+    if (routed->phase == FH_ROUTE_IN_STORE) {
         fh_store_cancel(routed->store, &routed->request);
         return;
+    }
+    if (routed->phase == FH_ROUTE_ASKING) {
+        return; /* it ends with the answer */
     }
     /* Waiting here: the wheel's next turn ends it, so that the callback is not called from within.
      */

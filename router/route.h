@@ -1,5 +1,6 @@
 /* The router's inside: what router.c (stores, options, life cycle), route.c (one request's way),
- * hold.c (gates) and lookup.c (the catalog's answers and hints) share. */
+ * hold.c (gates), stale.c (homes of another schema version) and lookup.c (the catalog's answers and
+ * hints) share. */
 #ifndef FH_ROUTER_ROUTE_H
 #define FH_ROUTER_ROUTE_H
 
@@ -20,6 +21,9 @@ struct fh_router {
     uv_idle_t drain;         /* runs while `draining` is not empty */
     struct fh_map stores;    /* by name */
     const struct fh_schema *schema;
+    struct fh_list awaiting; /* fh_routed whose home's schema version is not known here */
+    fh_router_newer_schema_cb *newer_cb;
+    void *newer_arg;
     struct fh_router_stats stats;
     uint64_t order; /* of the newest request */
     size_t in_flight;
@@ -32,6 +36,16 @@ struct fh_router {
     void *closed_arg;
 };
 
+/* Where a request is. */
+enum fh_route_phase {
+    FH_ROUTE_IDLE,
+    FH_ROUTE_LOOKING_UP,
+    FH_ROUTE_HELD,
+    FH_ROUTE_IN_STORE,
+    FH_ROUTE_ASKING,   /* the home, which schema version it is at */
+    FH_ROUTE_AWAITING, /* that schema version */
+};
+
 static inline int64_t fh_router_now_us(const struct fh_router *router)
 {
     return fh_clock_monotonic_us(router->env->clock);
@@ -39,6 +53,22 @@ static inline int64_t fh_router_now_us(const struct fh_router *router)
 
 /* Frees a router that is closed and has no look-up left. */
 void fh_router_settle(struct fh_router *router);
+
+/* Asserts that it may. */
+void fh_route_move(struct fh_routed *routed, enum fh_route_phase to);
+/* A store answered FH_MOVED, FH_HELD or FH_NO_TENANT: sent on, held, or ended. */
+void fh_route_turned_away(struct fh_routed *routed, enum fh_code code);
+/* What a store said of its insides is the operator's to know. */
+void fh_route_withhold_text(struct fh_routed *routed, enum fh_code code);
+
+/* stale.c: the home answered FH_STALE_SCHEMA. The request ends so, now or later. */
+void fh_stale_turned_away(struct fh_routed *routed);
+/* The home took the request: it is at the version the request was made for. */
+void fh_stale_served(struct fh_routed *routed);
+/* A newer version is known: who waits for it goes on, with the wheel's next turn. */
+void fh_stale_wake(struct fh_router *router);
+/* Whether what it waited for is known. */
+bool fh_stale_is_over(const struct fh_routed *routed);
 
 /* The wheel's callback. */
 void fh_route_due_cb(struct fh_wheel_node *node, void *arg);

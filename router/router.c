@@ -51,6 +51,7 @@ enum fh_code fh_router_create(const struct fh_env *env, struct fh_catalog *catal
     fh_wheel_init(&router->hold_wheel, env, fh_hold_due_cb, router);
     fh_list_init(&router->holds);
     fh_list_init(&router->draining);
+    fh_list_init(&router->awaiting);
     int failed = uv_idle_init(env->loop, &router->drain);
     FH_ASSERT(failed == 0); /* it cannot fail */
     router->drain.data = router;
@@ -137,11 +138,30 @@ struct fh_store *fh_router_next_store(const struct fh_router *router, size_t *cu
 void fh_router_set_schema(struct fh_router *router, const struct fh_schema *schema)
 {
     router->schema = schema;
+    fh_stale_wake(router);
+}
+
+void fh_router_on_newer_schema(struct fh_router *router, fh_router_newer_schema_cb *newer_cb,
+                               void *arg)
+{
+    router->newer_cb = newer_cb;
+    router->newer_arg = arg;
 }
 
 const struct fh_schema *fh_router_schema(const struct fh_router *router)
 {
     return router->schema;
+}
+
+const struct fh_schema *fh_router_schema_of(const struct fh_router *router,
+                                            const struct fh_uuid *tenant)
+{
+    const struct fh_placement_entry *entry = fh_placements_find(&router->placements, tenant);
+    if (entry == NULL || entry->schema_version == 0 || router->schema == NULL) {
+        return router->schema;
+    }
+    const struct fh_schema *schema = fh_schema_at(router->schema, entry->schema_version);
+    return schema != NULL ? schema : router->schema;
 }
 
 void fh_router_stats(const struct fh_router *router, struct fh_router_stats *out)

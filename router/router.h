@@ -16,6 +16,13 @@
  * after a hint at once, else after 1, 2, 4.. 20 ms, for all of them. Held requests are bounded:
  * beyond held_max of one tenant FH_FULL; a mover calls off long before that.
  *
+ * Schema versions. A request is made for one version, and a home takes only its own. The router
+ * remembers the version that each tenant's home was seen at; a home that turns a request away with
+ * FH_STALE_SCHEMA ends it so, for only its maker can make it anew; but not before the home's
+ * version is known: it asks the home where the engine could not say (FH_OP_FENCE_READ), and waits,
+ * within the request's deadline, for a version that this process has not learnt yet
+ * (fh_router_on_newer_schema).
+ *
  * Cache: at most `placements_max` entries (default 1,000,000; <= 200 bytes each), least recently
  * used goes first; unknown tenants are remembered too, for a short time, in the same bound. Hints
  * of the catalog make it look again; where several processes share a catalog, an entry is also
@@ -57,9 +64,19 @@ void fh_router_remove_store(struct fh_router *router, struct fh_store *store);
 struct fh_store *fh_router_store(const struct fh_router *router, struct fh_str name);
 struct fh_store *fh_router_next_store(const struct fh_router *router, size_t *cursor);
 
-/* The schema new requests are served with; kept for the process's life (stores/model.h). */
+/* The newest schema version that is known here; kept for the process's life (stores/model.h). Who
+ * waits for it goes on, not inside this call. */
 void fh_router_set_schema(struct fh_router *router, const struct fh_schema *schema);
 const struct fh_schema *fh_router_schema(const struct fh_router *router);
+/* The one to make a new request of that tenant for: what its home was seen at, else the newest: a
+ * guess, which the home's answer corrects. NULL: none is known here. */
+const struct fh_schema *fh_router_schema_of(const struct fh_router *router,
+                                            const struct fh_uuid *tenant);
+/* Told, on the loop, when a home is at a version that is not known here: to be learnt soon. A hint.
+ * One listener; NULL: none any more. */
+typedef void fh_router_newer_schema_cb(void *arg, uint32_t version);
+void fh_router_on_newer_schema(struct fh_router *router, fh_router_newer_schema_cb *newer_cb,
+                               void *arg);
 
 /* One routed request. Embed it in the call's arena; fill `request` (op, scope.tenant, deadline_us,
  * arena, as), `done_cb` and `arg`. */
@@ -84,7 +101,9 @@ struct fh_routed {
 };
 
 /* For reads, lists, commits, events and reading the fence; everything else is the sagas'.
- * scope.schema is kept when it is set, else it is the router's.
+ * scope.schema is kept when it is set, else it is fh_router_schema_of(). Completes as
+ * FH_STALE_SCHEMA, with version_seen, when the home is at another version, which then is known here
+ * (0: not even the home could say).
  * Refuses (done_cb never called): FH_FULL, FH_NOMEM, FH_SHUTTING_DOWN, FH_INVALID, FH_DEADLINE;
  * what is remembered of the tenant (FH_NO_TENANT, FH_SUSPENDED); FH_PRECONDITION without a schema;
  * FH_UNAVAILABLE when the catalog refuses; and whatever the store refuses with. request.error tells
@@ -128,6 +147,7 @@ struct fh_router_stats {
     uint64_t misses;
     uint64_t moved_retries;
     uint64_t held_retries;
+    uint64_t stale_schema; /* requests that a home of another version turned away */
     uint64_t refused_full;
     uint64_t held;           /* requests that ever waited at a gate */
     int64_t held_longest_us; /* the longest any did, since start */
