@@ -123,6 +123,7 @@ static enum fh_code send_gate(struct fh_pg_op *op, struct fh_pg_conn *conn)
     } else {
         fh_pg_add_null(params);
     }
+    fh_pg_op_add_role(op);
     return fh_pg_op_send(op, conn, FH_PG_CONTEXT_GATE, 0, NULL, 0);
 }
 

@@ -88,6 +88,7 @@ static enum fh_code send_context(struct fh_pg_op *op, struct fh_pg_conn *conn)
         fh_pg_add_null(params);
     }
     fh_pg_add_bytes(params, fh_str_of(timeout));
+    fh_pg_op_add_role(op);
     return fh_pg_op_send(op, conn, FH_PG_CONTEXT_WRITE, 0, NULL, 0);
 }
 

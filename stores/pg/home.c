@@ -84,6 +84,7 @@ static enum fh_code send_exclusive(struct fh_pg_op *op, struct fh_pg_conn *conn)
     fh_pg_add_uuid_text(params, &tenant);
     fh_pg_add_int64(params, gate_key(op));
     fh_pg_add_bytes(params, fh_str_of(timeout));
+    fh_pg_op_add_role(op);
     return fh_pg_op_send(op, conn, FH_PG_CONTEXT_EXCLUSIVE, 0, NULL, 0);
 }
 

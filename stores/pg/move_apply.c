@@ -162,7 +162,10 @@ static enum fh_code send_begin(struct fh_pg_op *op, struct fh_pg_conn *conn)
     if (code == FH_OK && apply->delete_count + apply->row_count > 0 && !conn->enforces_nothing &&
         has_references(op->request->scope.schema)) {
         state->replica_at = state->sent;
-        code = send_bare(op, conn, FH_PG_REPLICA);
+        (void)fh_pg_op_params(op);
+        fh_pg_op_add_role(op);
+        state->sent++;
+        code = fh_pg_op_send(op, conn, FH_PG_REPLICA, 0, NULL, 0);
     }
     return code;
 }

@@ -45,6 +45,7 @@ enum fh_code fh_pg_move_send_context(struct fh_pg_op *op, struct fh_pg_conn *con
     fh_pg_add_uuid_text(params, &tenant);
     add_ms(params, fh_pg_ms_left(op, FH_PG_MOVE_MS_MAX));
     add_ms(params, fh_pg_ms_left(op, FH_PG_MOVE_LOCK_MS_MAX));
+    fh_pg_op_add_role(op);
     if (kind == FH_PG_CONTEXT_VIEW) {
         add_ms(params, op->store->view_idle_ms);
     }

@@ -27,6 +27,30 @@ void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
     fh_request_complete(request, code);
 }
 
+const char *fh_pg_home_namespace(const struct fh_home *home)
+{
+    return home->tier == FH_TIER_DATABASE ? FH_PG_DATABASE_NAMESPACE : home->name;
+}
+
+const char *fh_pg_op_namespace(const struct fh_pg_op *op)
+{
+    return fh_pg_home_namespace(&op->request->scope.home);
+}
+
+const char *fh_pg_op_grantee(const struct fh_pg_op *op)
+{
+    return op->request->scope.home.tier == FH_TIER_SCHEMA
+               ? op->request->scope.home.name
+               : op->store->serving.values[FH_PG_KEYWORD_USER];
+}
+
+void fh_pg_op_add_role(struct fh_pg_op *op)
+{
+    bool switches = op->request->scope.home.tier == FH_TIER_SCHEMA && !op->store->may_bypass;
+    fh_pg_add_bytes(&op->store->params,
+                    fh_str_of(switches ? op->request->scope.home.name : "none"));
+}
+
 struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op)
 {
     fh_pg_params_clear(&op->store->params);
@@ -45,8 +69,8 @@ enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
     key.table = table;
     key.extra = extra;
     if (kind > FH_PG_CONTEXT_EXCLUSIVE) {
-        memcpy(key.home, op->request->scope.home.name,
-               strnlen(op->request->scope.home.name, sizeof(key.home) - 1));
+        const char *namespace = fh_pg_op_namespace(op);
+        memcpy(key.home, namespace, strnlen(namespace, sizeof(key.home) - 1));
     }
     enum fh_code code = fh_pg_statement_get(&op->store->statements, &key, &statement);
     if (code != FH_OK) {
@@ -84,5 +108,6 @@ enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_uuid tenant = fh_pg_op_context_tenant(op);
     fh_pg_add_uuid_text(fh_pg_op_params(op), &tenant);
+    fh_pg_op_add_role(op);
     return fh_pg_op_send(op, conn, FH_PG_CONTEXT_READ, 0, NULL, 0);
 }

@@ -72,6 +72,19 @@ struct fh_pg_op {
 /* Ends the request. The op's memory is the caller's again afterwards. */
 void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code);
 
+/* Where a home's tables are: wherever a statement names a table, its namespace comes from here, not
+ * from the home's name. */
+#define FH_PG_DATABASE_NAMESPACE "app"
+const char *fh_pg_home_namespace(const struct fh_home *home);
+const char *fh_pg_op_namespace(const struct fh_pg_op *op);
+/* Whom the home's tables are granted to: the tenant's role in the schema tier, else the login that
+ * serves (that of the database, for a home with one of its own: op->store is the database's then).
+ */
+const char *fh_pg_op_grantee(const struct fh_pg_op *op);
+/* The role that a statement runs as, for every context statement: the last thing that it sets,
+ * "none" but in the schema tier. */
+void fh_pg_op_add_role(struct fh_pg_op *op);
+
 /* Parameters: the store's scratch, cleared; for one statement at a time. */
 struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op);
 /* Sends one statement with the scratch parameters. `table` NULL for those without. */

@@ -76,54 +76,62 @@ void fh_pg_sql_predicate(struct fh_buf *out, const struct fh_pg_statement_key *k
     }
 }
 
-/* $1 tenant as text */
+/* Every context says the role too, that of a dedicated home or none: ops that share a Sync share a
+ * transaction, and none may run as the one before it. $1 tenant as text, $2 role */
 static void context_read(struct fh_buf *out)
 {
-    fh_buf_add_text(out, "select set_config('fh.tenant', $1, true)");
+    fh_buf_add_text(out, "select set_config('fh.tenant', $1, true), "
+                         "set_config('role', $2, true)");
 }
 
-/* $1 tenant as text, $2 gate key, $3 request id's key or null, $4 statement_timeout as text ->
- * (tenant, timeout, gate, once) */
+/* $1 tenant as text, $2 gate key, $3 request id's key or null, $4 statement_timeout as text,
+ * $5 role -> (tenant, timeout, gate, once, role) */
 static void context_write(struct fh_buf *out)
 {
     fh_buf_add_text(out, "select set_config('fh.tenant', $1, true), "
                          "set_config('statement_timeout', $4, true), "
                          "pg_try_advisory_xact_lock_shared($2::int8), "
                          "case when $3::int8 is null then true "
-                         "else pg_try_advisory_xact_lock($3::int8) end");
+                         "else pg_try_advisory_xact_lock($3::int8) end, "
+                         "set_config('role', $5, true)");
 }
 
 /* The locks' outcome is left where the next statement, with a snapshot of its own, can see it.
- * $1 tenant as text, $2 gate key, $3 request id's key or null -> (tenant, gate, once) as text */
+ * $1 tenant as text, $2 gate key, $3 request id's key or null, $4 role -> (tenant, gate,
+ * once, role) as text */
 static void context_gate(struct fh_buf *out)
 {
     fh_buf_add_text(
         out, "select set_config('fh.tenant', $1, true), "
              "set_config('fh.gate', pg_try_advisory_xact_lock_shared($2::int8)::text, true), "
              "set_config('fh.once', case when $3::int8 is null then 'true' "
-             "else pg_try_advisory_xact_lock($3::int8)::text end, true)");
+             "else pg_try_advisory_xact_lock($3::int8)::text end, true), "
+             "set_config('role', $4, true)");
 }
 
-/* Blocks, so it is for the slow lane only: $1 tenant as text, $2 gate key, $3 lock_timeout as text.
+/* Blocks, so it is for the slow lane only: $1 tenant as text, $2 gate key, $3 lock_timeout as text,
+ * $4 role.
  * The timeout must hold before the lock is asked for, so the lock hangs on a value of the settings.
  */
 static void context_exclusive(struct fh_buf *out)
 {
     fh_buf_add_text(out,
                     "select pg_advisory_xact_lock($2::int8) from (select set_config('fh.tenant', "
-                    "$1, true) as a, set_config('lock_timeout', $3, true) as b offset 0) s "
-                    "where s.a is not null and s.b is not null");
+                    "$1, true) as a, set_config('lock_timeout', $3, true) as b, "
+                    "set_config('role', $4, true) as c offset 0) s "
+                    "where s.a is not null and s.b is not null and s.c is not null");
 }
 
-/* $1 tenant as text, $2 statement_timeout as text, $3 lock_timeout as text, for a view $4
+/* $1 tenant as text, $2 statement_timeout as text, $3 lock_timeout as text, $4 role, for a view $5
  * idle_in_transaction_session_timeout as text */
 static void context_move(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     fh_buf_add_text(out, "select set_config('fh.tenant', $1, true), "
                          "set_config('statement_timeout', $2, true), "
-                         "set_config('lock_timeout', $3, true)");
+                         "set_config('lock_timeout', $3, true), "
+                         "set_config('role', $4, true)");
     if (key->kind == FH_PG_CONTEXT_VIEW) {
-        fh_buf_add_text(out, ", set_config('idle_in_transaction_session_timeout', $4, true)");
+        fh_buf_add_text(out, ", set_config('idle_in_transaction_session_timeout', $5, true)");
     }
 }
 
@@ -256,7 +264,10 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
         fh_buf_add_text(out, "select pg_current_snapshot()::text");
         return true;
     case FH_PG_REPLICA:
-        fh_buf_add_text(out, "select set_config('session_replication_role', 'replica', false)");
+        /* As the login: only that may. $1 role to go on with */
+        fh_buf_add_text(out, "select set_config('role', 'none', true), "
+                             "set_config('session_replication_role', 'replica', false), "
+                             "set_config('role', $1, true)");
         return true;
     default:
         return false;
