@@ -3,7 +3,10 @@
  * One list serves the engines (which make their statements of it), the preview and the diff. The
  * order is one in which the changes can be carried out: what goes (references, checks, indexes,
  * columns, tables) before what comes (tables, columns, checks, indexes, references). Things are
- * told apart by id, so a rename is a rename.
+ * told apart by id, so a rename is a rename. Renamings within a table come in an order in which
+ * each name is free by then. A table that goes gives its references' drops, then its own; one that
+ * comes gives its creation (with checks), then its indexes and references, so that neither order
+ * nor rings of references matter. A column that comes is as it is at the end of the file.
  */
 #ifndef FH_STORES_SCHEMA_CHANGE_H
 #define FH_STORES_SCHEMA_CHANGE_H
@@ -36,7 +39,8 @@ struct fh_schema_change {
     enum fh_schema_change_kind kind;
     const struct fh_table *before; /* the table in the older version; NULL: it is new */
     const struct fh_table *after;  /* NULL: it is dropped */
-    /* What changes: positions in before and after; those that do not apply are UINT16_MAX. */
+    /* What changes: position in before's and after's columns, indexes, foreign_keys or checks, as
+     * the kind says; those that do not apply (and both of a table's) are UINT16_MAX. */
     uint16_t from;
     uint16_t to;
     /* Whether requests made for the older version go on meaning what they meant: what was there is
