@@ -35,6 +35,11 @@ static void end_statement(struct fh_buf *out)
     fh_buf_add_char(out, '\0');
 }
 
+void fh_pg_ddl_fence_view(char out[FH_PG_FENCE_VIEW_SIZE], uint32_t version)
+{
+    (void)snprintf(out, FH_PG_FENCE_VIEW_SIZE, "fh_fence_v%u", (unsigned)version);
+}
+
 static void index_name(char out[NAME_SIZE], const struct fh_table *table,
                        const struct fh_index *index)
 {
@@ -193,6 +198,12 @@ void fh_pg_ddl_upgrade(struct fh_pg_script *script, const char *home, const char
 {
     struct fh_buf *out = &script->text;
     uint32_t old_count = from != NULL ? from->table_count : 0;
+    if (from == to) {
+        return;
+    }
+    fh_buf_printf(out, "drop view if exists \"%s\".fh_fence_v%u", home,
+                  from != NULL ? from->version : 0);
+    end_statement(out);
     for (uint32_t t = 0; t < to->table_count; t++) {
         const struct fh_table *table = to->tables[t];
         const struct fh_table *old = t < old_count ? from->tables[t] : NULL;
@@ -211,6 +222,14 @@ void fh_pg_ddl_upgrade(struct fh_pg_script *script, const char *home, const char
             create_reference(out, home, to->tables[t], &to->tables[t]->foreign_keys[i]);
         }
     }
+    fh_buf_printf(out,
+                  "create view \"%s\".fh_fence_v%u with (security_invoker = true) as select "
+                  "tenant_id, epoch, generation, mode from \"%s\".fh_fence",
+                  home, to->version, home);
+    end_statement(out);
+    fh_buf_printf(out, "grant select, update on \"%s\".fh_fence_v%u to ", home, to->version);
+    fh_pg_sql_name(out, fh_str_of(role));
+    end_statement(out);
 }
 
 void fh_pg_ddl_system(struct fh_pg_script *script, const char *home, const char *role)

@@ -17,6 +17,7 @@
 #include "base/buf.h"
 #include "stores/model.h"
 
+#define FH_PG_NIL_TENANT "00000000-0000-0000-0000-000000000000"
 #define FH_PG_POLICY "fh_tenant"
 /* As pg_get_expr() prints it. */
 #define FH_PG_POLICY_EXPRESSION "(tenant_id = (current_setting('fh.tenant'::text))::uuid)"
@@ -36,6 +37,11 @@ void fh_pg_ddl_system(struct fh_pg_script *script, const char *home, const char 
 /* From `from` (NULL: nothing) to `to`: new tables, new indexes on old ones. */
 void fh_pg_ddl_upgrade(struct fh_pg_script *script, const char *home, const char *role,
                        const struct fh_schema *from, const struct fh_schema *to);
+
+/* The fence's view, named by the version the home is at: a statement of another version finds none.
+ */
+#define FH_PG_FENCE_VIEW_SIZE 24
+void fh_pg_ddl_fence_view(char out[FH_PG_FENCE_VIEW_SIZE], uint32_t version);
 
 /* The index a constraint's name belongs to, or NULL. */
 const struct fh_index *fh_pg_ddl_index_of(const struct fh_table *table, const char *constraint);

@@ -15,7 +15,7 @@ static void get(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, "select f.epoch, f.mode, ");
     fh_pg_sql_row_columns(out, "i.", key->table);
     fh_buf_add_text(out, " from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " f left join ");
     fh_pg_sql_model_table(out, key->home, key->table);
     fh_buf_add_text(out, " i on f.epoch = $2 and f.mode in (1, 2) and ");
@@ -39,7 +39,7 @@ static void list(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, "select f.epoch, f.mode, ");
     fh_pg_sql_row_columns(out, "i.", key->table);
     fh_buf_add_text(out, " from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " f left join (select * from ");
     fh_pg_sql_model_table(out, key->home, key->table);
     fh_buf_add_text(out, " x where ");

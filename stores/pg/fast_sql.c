@@ -27,7 +27,7 @@ static void record_columns(const struct fh_pg_statement_key *key, struct fh_buf 
 static void start_at_fence(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     fh_buf_add_text(out, "with f as (select epoch, mode from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " where tenant_id = $1), ok as (select 1 from f where epoch = $2 and mode "
                          "= 1 and current_setting('fh.gate') = 'true' and "
                          "current_setting('fh.once') = 'true' and not exists (select from ");

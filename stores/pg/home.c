@@ -17,6 +17,7 @@
 #include "stores/pg/engine.h"
 #include "stores/pg/keys.h"
 #include "stores/pg/rows.h"
+#include "stores/pg/version.h"
 
 #define ERASE_BATCH 5000
 #define LOCK_MS_MAX 3000
@@ -125,16 +126,39 @@ const struct fh_pg_op_kind fh_pg_home_create_kind = {.send = create_send, .resul
 static enum fh_code fence_read_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     enum fh_code code = fh_pg_op_send_context(op, conn);
-    return code == FH_OK ? send_fence_read(op, conn) : code;
+    if (code == FH_OK) {
+        code = send_fence_read(op, conn);
+    }
+    return code == FH_OK ? fh_pg_version_send(op, conn) : code;
 }
 
+/* The version is told without a fence, too. */
 static enum fh_code fence_read_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
-    return index == 0 ? FH_OK : read_fence(result, &op->request->as.fence.seen);
+    struct fh_op_fence *fence = &op->request->as.fence;
+    if (index == 1) {
+        enum fh_code code = read_fence(result, &fence->seen);
+        op->step = code == FH_NO_TENANT; /* 1: there is none */
+        return op->step == 1 ? FH_OK : code;
+    }
+    if (index != 3) {
+        return FH_OK;
+    }
+    enum fh_code code = fh_pg_version_read(result, &fence->schema_version);
+    return code == FH_OK && op->step == 1 ? FH_NO_TENANT : code;
 }
 
-const struct fh_pg_op_kind fh_pg_fence_read_kind = {.send = fence_read_send,
-                                                    .result = fence_read_result};
+/* No namespace, no home: version 0. */
+static void fence_read_failed(struct fh_pg_op *op, unsigned index)
+{
+    (void)index;
+    if (strcmp(op->failure.sqlstate, "42P01") == 0 || strcmp(op->failure.sqlstate, "3F000") == 0) {
+        op->failure.code = FH_NO_TENANT;
+    }
+}
+
+const struct fh_pg_op_kind fh_pg_fence_read_kind = {
+    .send = fence_read_send, .result = fence_read_result, .failed = fence_read_failed};
 
 /* Gate, compare-and-set and a look at the outcome, each in a statement (and snapshot) of its own,
  * one implicit transaction. */
@@ -213,7 +237,11 @@ static enum fh_code close_fence_send(struct fh_pg_op *op, struct fh_pg_conn *con
     if (code == FH_OK) {
         code = send_exclusive(op, conn);
     }
-    return code == FH_OK ? send_fence_read(op, conn) : code;
+    if (code == FH_OK) { /* through the version's view: the tables must be those we know */
+        fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
+        code = fh_pg_op_send(op, conn, FH_PG_MOVE_FENCE, 0, NULL, 0);
+    }
+    return code;
 }
 
 static enum fh_code close_fence_commit(struct fh_pg_op *op, struct fh_pg_conn *conn,
@@ -248,7 +276,7 @@ static enum fh_code send_still_closed(struct fh_pg_op *op, struct fh_pg_conn *co
     enum fh_code code = fh_pg_op_send_context(op, conn);
     if (code == FH_OK) {
         fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
-        code = fh_pg_op_send(op, conn, FH_PG_FENCE_LOCK, 0, NULL, 0);
+        code = fh_pg_op_send(op, conn, FH_PG_MOVE_FENCE_LOCK, 0, NULL, 0);
     }
     if (code == FH_OK) {
         struct fh_pg_params *params = fh_pg_op_params(op);

@@ -126,7 +126,7 @@ static enum fh_code send_guard(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     const struct fh_fence_guard *guard = &op->request->as.apply.guard;
     (void)params_of_tenant(op);
-    enum fh_code code = send_one(op, conn, FH_PG_FENCE_LOCK, 0, NULL);
+    enum fh_code code = send_one(op, conn, FH_PG_MOVE_FENCE_LOCK, 0, NULL);
     if (code == FH_OK) {
         struct fh_pg_params *params = params_of_tenant(op);
         fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);

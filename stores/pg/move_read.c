@@ -35,7 +35,7 @@ static enum fh_code open_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     }
     if (code == FH_OK) {
         fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
-        code = fh_pg_op_send(op, conn, FH_PG_FENCE_READ, 0, NULL, 0);
+        code = fh_pg_op_send(op, conn, FH_PG_MOVE_FENCE, 0, NULL, 0);
     }
     if (code == FH_OK) {
         (void)fh_pg_op_params(op);

@@ -331,9 +331,20 @@ static void size(const struct fh_pg_statement_key *key, struct fh_buf *out)
 static void guard(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     fh_buf_add_text(out, "select 1 / count(*) from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " where tenant_id = $1 and epoch = $2 and generation = $3 and ($4::int4 & "
                          "(1 << mode::int4)) <> 0");
+}
+
+/* $1 tenant -> epoch, generation, mode */
+static void fence(const struct fh_pg_statement_key *key, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "select epoch, generation, mode from ");
+    fh_pg_sql_fence(out, key);
+    fh_buf_add_text(out, " where tenant_id = $1");
+    if (key->kind == FH_PG_MOVE_FENCE_LOCK) {
+        fh_buf_add_text(out, " for update");
+    }
 }
 
 /* $1 tenant, to put $2 the state -> to read: the state */
@@ -355,6 +366,8 @@ void fh_pg_sql_move(const struct fh_pg_statement_key *key, struct fh_buf *out)
     typedef void generator(const struct fh_pg_statement_key *key, struct fh_buf *out);
     static generator *const generators[] = {
         [0] = guard,
+        [FH_PG_MOVE_FENCE - FH_PG_MOVE_GUARD] = fence,
+        [FH_PG_MOVE_FENCE_LOCK - FH_PG_MOVE_GUARD] = fence,
         [FH_PG_MOVE_SCAN - FH_PG_MOVE_GUARD] = scan,
         [FH_PG_MOVE_JOURNAL - FH_PG_MOVE_GUARD] = journal,
         [FH_PG_MOVE_CHANGES - FH_PG_MOVE_GUARD] = changes,

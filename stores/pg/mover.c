@@ -57,7 +57,7 @@ enum fh_code fh_pg_move_begin(struct fh_pg_op *op, struct fh_pg_conn *conn)
     enum fh_code code = fh_pg_move_send_context(op, conn, FH_PG_CONTEXT_MOVE);
     if (code == FH_OK) {
         fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
-        code = fh_pg_op_send(op, conn, FH_PG_FENCE_READ, 0, NULL, 0);
+        code = fh_pg_op_send(op, conn, FH_PG_MOVE_FENCE, 0, NULL, 0);
     }
     return code;
 }

@@ -19,7 +19,7 @@ FH_MUST_CHECK enum fh_code fh_pg_move_begin(struct fh_pg_op *op, struct fh_pg_co
 /* The context alone; `kind` is FH_PG_CONTEXT_MOVE or FH_PG_CONTEXT_VIEW. */
 FH_MUST_CHECK enum fh_code fh_pg_move_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn,
                                                    enum fh_pg_statement_kind kind);
-/* The fence's row, as FH_PG_FENCE_READ gives it: FH_NO_TENANT, or FH_MOVED with what is seen. */
+/* The fence's row, as FH_PG_MOVE_FENCE gives it: FH_NO_TENANT, or FH_MOVED with what is seen. */
 FH_MUST_CHECK enum fh_code fh_pg_move_check_fence(struct fh_pg_op *op, const PGresult *result,
                                                   const struct fh_fence_guard *guard);
 

@@ -17,7 +17,7 @@ void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
     if (pg->store.closing && pg->active_count == 0) {
         fh_pg_store_kick(pg);
     }
-    if (code != FH_OK && op->kind == &fh_pg_view_open_kind) {
+    if (code != FH_OK && request->op == FH_OP_SNAPSHOT_OPEN) {
         fh_pg_view_end(op->view);
     }
     if (code != FH_OK && request->error.code == FH_OK) {
@@ -68,6 +68,7 @@ enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
     key.flags = flags;
     key.table = table;
     key.extra = extra;
+    key.version = op->request->scope.schema != NULL ? op->request->scope.schema->version : 0;
     if (kind > FH_PG_CONTEXT_EXCLUSIVE) {
         const char *namespace = fh_pg_op_namespace(op);
         memcpy(key.home, namespace, strnlen(namespace, sizeof(key.home) - 1));

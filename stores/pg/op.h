@@ -65,6 +65,8 @@ struct fh_pg_op {
     bool cancelled;
     bool alone; /* shares its Sync with nobody: a group it was in failed */
     unsigned attempts;
+    const struct fh_pg_op_kind *suspected; /* what it was before it looks at the home's version */
+    unsigned looks;                        /* that found nothing wrong (version.h) */
     enum fh_code code;
     struct fh_pg_failure failure; /* of the step's first failed statement */
 };

@@ -15,6 +15,7 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "stores/pg/engine.h"
+#include "stores/pg/version.h"
 
 static struct fh_pg_group *group_at(struct fh_pg_conn *conn, unsigned index)
 {
@@ -295,7 +296,9 @@ static bool is_left_open(const struct fh_pg_conn *conn)
 
 static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op)
 {
-    if (op->retry_elsewhere ||
+    if (fh_pg_version_suspect(op)) {
+        try_again(op, false);
+    } else if (op->retry_elsewhere ||
         (op->attempts == 0 && fh_pg_is_stale_statement(op->failure.sqlstate))) {
         try_again(op, !op->retry_elsewhere);
     } else if (is_left_open(conn)) {

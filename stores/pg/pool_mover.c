@@ -9,6 +9,7 @@
  */
 #include "base/assert.h"
 #include "stores/pg/engine.h"
+#include "stores/pg/version.h"
 
 struct plain {
     unsigned open; /* or opening */
@@ -113,7 +114,8 @@ void fh_pg_lane_dispatch_mover(struct fh_pg_lane *lane)
         if (op->kind == &fh_pg_view_close_kind) {
             take_off(lane, op);
             fh_pg_op_finish(op, FH_OK);
-        } else if (op->view != NULL && op->kind != &fh_pg_view_open_kind) {
+        } else if (op->view != NULL && op->kind != &fh_pg_view_open_kind &&
+                   op->kind != &fh_pg_version_kind) {
             place_in_view(lane, op);
         } else {
             place(lane, op);

@@ -2,6 +2,7 @@
 #include "stores/pg/sql.h"
 
 #include "base/assert.h"
+#include "stores/pg/ddl.h"
 
 void fh_pg_sql_name(struct fh_buf *out, struct fh_str name)
 {
@@ -29,6 +30,13 @@ void fh_pg_sql_model_table(struct fh_buf *out, const char *home, const struct fh
     fh_pg_sql_name(out, fh_str_of(home));
     fh_buf_add_char(out, '.');
     fh_pg_sql_name(out, table->name);
+}
+
+void fh_pg_sql_fence(struct fh_buf *out, const struct fh_pg_statement_key *key)
+{
+    char name[FH_PG_FENCE_VIEW_SIZE];
+    fh_pg_ddl_fence_view(name, (uint32_t)key->version);
+    fh_pg_sql_table(out, key->home, name);
 }
 
 void fh_pg_sql_row_columns(struct fh_buf *out, const char *alias, const struct fh_table *table)
@@ -135,7 +143,8 @@ static void context_move(const struct fh_pg_statement_key *key, struct fh_buf *o
     }
 }
 
-/* $1 tenant -> epoch, generation, mode */
+/* $1 tenant -> epoch, generation, mode. Whatever version the home is at: the mover's are in
+ * move_sql.c. */
 static void fence_read(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     fh_buf_add_text(out, "select epoch, generation, mode from ");
@@ -172,13 +181,21 @@ static void fence_delete(const struct fh_pg_statement_key *key, struct fh_buf *o
     fh_buf_add_text(out, " where tenant_id = $1 and generation = $2");
 }
 
+/* -> the home's schema version. It belongs to no tenant: asked in the context of the nil one. */
+static void version(const struct fh_pg_statement_key *key, struct fh_buf *out)
+{
+    fh_buf_add_text(out, "select value::int8 from ");
+    fh_pg_sql_table(out, key->home, "fh_meta");
+    fh_buf_add_text(out, " where tenant_id = '" FH_PG_NIL_TENANT "' and name = 'schema_version'");
+}
+
 /* $1 tenant, $2 request id or null -> epoch, generation, mode, then the record's header and halves
  * (epoch null: none) */
 static void fence_and_record(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     fh_buf_add_text(out, "select f.epoch, f.generation, f.mode, c.tenant_id, c.epoch, c.seq, "
                          "c.request_hash, c.schema_version, c.at, c.changes, c.images from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " f left join ");
     fh_pg_sql_table(out, key->home, "fh_commit");
     fh_buf_add_text(out, " c on c.tenant_id = $1 and c.request_id = $2 where f.tenant_id = $1");
@@ -202,7 +219,7 @@ static void events(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, "select f.epoch, f.mode, c.tenant_id, c.epoch, c.seq, c.request_id, "
                          "c.actor, c.address, c.at, c.txid, c.schema_version, c.changes, c.images "
                          "from ");
-    fh_pg_sql_table(out, key->home, "fh_fence");
+    fh_pg_sql_fence(out, key);
     fh_buf_add_text(out, " f left join (select * from ");
     fh_pg_sql_table(out, key->home, "fh_commit");
     fh_buf_add_text(out, " x where ");
@@ -296,6 +313,9 @@ void fh_pg_sql(const struct fh_pg_statement_key *key, struct fh_buf *out)
         return;
     case FH_PG_FENCE_DELETE:
         fence_delete(key, out);
+        return;
+    case FH_PG_VERSION:
+        version(key, out);
         return;
     case FH_PG_FENCE_AND_RECORD:
         fence_and_record(key, out);

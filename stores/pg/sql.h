@@ -16,6 +16,8 @@ void fh_pg_sql(const struct fh_pg_statement_key *key, struct fh_buf *out);
 void fh_pg_sql_name(struct fh_buf *out, struct fh_str name);                  /* "name" */
 void fh_pg_sql_table(struct fh_buf *out, const char *home, const char *name); /* "home"."name" */
 void fh_pg_sql_model_table(struct fh_buf *out, const char *home, const struct fh_table *table);
+/* The fence as statements of the key's schema version see it: "home".fh_fence_v<version>. */
+void fh_pg_sql_fence(struct fh_buf *out, const struct fh_pg_statement_key *key);
 /* a.tenant_id, a.<columns>, a.created_at, ...: the form fh_pg_row_read() takes. `alias` may be "".
  */
 void fh_pg_sql_row_columns(struct fh_buf *out, const char *alias, const struct fh_table *table);

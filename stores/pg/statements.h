@@ -1,4 +1,4 @@
-/* Statements by meaning: each (kind, flags, table, home) has one text, one name, and is prepared
+/* Statements by meaning: each (kind, flags, table, home, version) has one text, one name, and is prepared
  * where it is used.
  *
  * The catalogue is bounded: when full, a statement that no connection holds makes room, else
@@ -39,6 +39,7 @@ enum fh_pg_statement_kind {
     FH_PG_FENCE_INSERT,
     FH_PG_FENCE_UPDATE,
     FH_PG_FENCE_DELETE,
+    FH_PG_VERSION, /* of the home; under the nil tenant's context */
     FH_PG_FENCE_AND_RECORD,
     FH_PG_RECORD_INSERT,
     FH_PG_EVENTS,
@@ -57,6 +58,8 @@ enum fh_pg_statement_kind {
     FH_PG_FAST_UPDATE,
     FH_PG_FAST_DELETE,
     FH_PG_MOVE_GUARD, /* the mover's, from here to the end (move_sql.c) */
+    FH_PG_MOVE_FENCE,
+    FH_PG_MOVE_FENCE_LOCK,
     FH_PG_MOVE_SCAN,
     FH_PG_MOVE_JOURNAL,
     FH_PG_MOVE_CHANGES,
@@ -86,6 +89,7 @@ struct fh_pg_statement_key {
     uint32_t kind;
     uint32_t flags;
     uint64_t extra;
+    uint64_t version; /* of the schema whose tables it takes: names the fence's view (ddl.h) */
     const struct fh_table *table; /* NULL: none */
     char home[FH_HOME_NAME_MAX];
 };

@@ -48,7 +48,7 @@ static void test_tables(void **state)
     size_t tables = model_v1.table_count + 4; /* and ours */
     assert_int_equal(count(&script, "create table"), tables);
     assert_int_equal(count(&script, "create policy"), tables);
-    assert_int_equal(count(&script, "grant "), tables + 2);
+    assert_int_equal(count(&script, "grant "), tables + 3);
     size_t cursor = 0;
     size_t forced = 0;
     const char *statement = NULL;
