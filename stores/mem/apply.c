@@ -31,7 +31,7 @@ static enum fh_code delete_rows(struct batch *batch)
     const struct fh_op_apply *apply = &batch->request->as.apply;
     for (size_t i = 0; i < apply->delete_count; i++) {
         const struct fh_key *key = &apply->deletes[i];
-        struct fh_mem_table *table = fh_mem_table_at(batch->tenant, key->table->position);
+        struct fh_mem_table *table = fh_mem_table_at(batch->tenant, key->table->id);
         struct fh_mem_row *old = fh_mem_table_get(table, key);
         if (old != NULL) {
             fh_mem_table_set(table, key, NULL);
@@ -45,7 +45,7 @@ static enum fh_code delete_rows(struct batch *batch)
 static enum fh_code check_free(const struct batch *batch, const struct fh_row *row,
                                const struct fh_key *key)
 {
-    if (fh_mem_table_get(fh_mem_table_at(batch->tenant, row->table->position), key) != NULL) {
+    if (fh_mem_table_get(fh_mem_table_at(batch->tenant, row->table->id), key) != NULL) {
         return FH_EXISTS;
     }
     return row->deleted_at_us == 0 ? fh_mem_check_unique_row(batch->tenant, row->table, row)
@@ -57,7 +57,7 @@ static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
     struct fh_op_apply *apply = &batch->request->as.apply;
     struct fh_key key;
     fh_key_of_row(row, &key);
-    enum fh_code code = fh_mem_table_reserve(batch->tenant, row->table->position, 1);
+    enum fh_code code = fh_mem_table_reserve(batch->tenant, row->table->id, 1);
     if (code != FH_OK) {
         return code;
     }
@@ -73,7 +73,7 @@ static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
     if (code != FH_OK) {
         return code;
     }
-    fh_mem_table_set(fh_mem_table_at(batch->tenant, row->table->position), &key, fresh);
+    fh_mem_table_set(fh_mem_table_at(batch->tenant, row->table->id), &key, fresh);
     batch->changes[batch->change_count++] = (struct change){.fresh = fresh};
     apply->rows_written++;
     return FH_OK;
@@ -122,7 +122,7 @@ static void undo(struct batch *batch)
         const struct fh_row *row = change->old != NULL ? &change->old->row : &change->fresh->row;
         struct fh_key key;
         fh_key_of_row(row, &key);
-        fh_mem_table_set(fh_mem_table_at(batch->tenant, row->table->position), &key, change->old);
+        fh_mem_table_set(fh_mem_table_at(batch->tenant, row->table->id), &key, change->old);
         fh_mem_row_free(batch->data, change->fresh);
     }
 }

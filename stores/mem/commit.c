@@ -53,7 +53,7 @@ static bool same_columns(const struct fh_row *a, const struct fh_row *b, const u
 enum fh_code fh_mem_check_unique_row(const struct fh_mem_tenant *tenant,
                                      const struct fh_table *table, const struct fh_row *row)
 {
-    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->id);
     for (uint16_t x = 0; x < table->index_count; x++) {
         const struct fh_index *index = &table->indexes[x];
         if (!index->unique || any_null(row, index->columns, index->column_count)) {
@@ -76,7 +76,7 @@ enum fh_code fh_mem_check_unique_row(const struct fh_mem_tenant *tenant,
 
 enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant, const struct fh_table *table)
 {
-    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+    const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->id);
     for (size_t i = 0; stored != NULL && i < stored->count; i++) {
         const struct fh_row *row = &stored->rows[i]->row;
         enum fh_code code = is_live(row) ? fh_mem_check_unique_row(tenant, table, row) : FH_OK;
@@ -87,22 +87,27 @@ enum fh_code fh_mem_check_unique(const struct fh_mem_tenant *tenant, const struc
     return FH_OK;
 }
 
+bool fh_mem_reference_broken(const struct fh_mem_tenant *tenant, const struct fh_row *row,
+                             const struct fh_foreign_key *reference, bool live)
+{
+    if (any_null(row, reference->columns, reference->column_count)) {
+        return false;
+    }
+    struct fh_key key = {.table = reference->target};
+    for (uint16_t i = 0; i < reference->column_count; i++) {
+        key.values[i] = row->values[reference->columns[i]];
+    }
+    const struct fh_mem_row *target =
+        fh_mem_table_get(fh_mem_table_at(tenant, reference->target->id), &key);
+    return target == NULL || (live && !is_live(&target->row));
+}
+
 const struct fh_foreign_key *fh_mem_broken_reference(const struct fh_mem_tenant *tenant,
                                                      const struct fh_row *row, bool live)
 {
     for (uint16_t f = 0; f < row->table->foreign_key_count; f++) {
-        const struct fh_foreign_key *reference = &row->table->foreign_keys[f];
-        if (any_null(row, reference->columns, reference->column_count)) {
-            continue;
-        }
-        struct fh_key key = {.table = reference->target};
-        for (uint16_t i = 0; i < reference->column_count; i++) {
-            key.values[i] = row->values[reference->columns[i]];
-        }
-        const struct fh_mem_row *target =
-            fh_mem_table_get(fh_mem_table_at(tenant, reference->target->position), &key);
-        if (target == NULL || (live && !is_live(&target->row))) {
-            return reference;
+        if (fh_mem_reference_broken(tenant, row, &row->table->foreign_keys[f], live)) {
+            return &row->table->foreign_keys[f];
         }
     }
     return NULL;
@@ -126,10 +131,10 @@ static enum fh_code check_orphans(const struct fh_mem_tenant *tenant,
 {
     for (uint32_t t = 0; t < schema->table_count; t++) {
         const struct fh_table *table = schema->tables[t];
-        const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->position);
+        const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->id);
         for (uint16_t f = 0; f < table->foreign_key_count; f++) {
             const struct fh_foreign_key *reference = &table->foreign_keys[f];
-            if (reference->target->position != key->table->position) {
+            if (reference->target->id != key->table->id) {
                 continue;
             }
             for (size_t i = 0; stored != NULL && i < stored->count; i++) {
@@ -175,11 +180,11 @@ static enum fh_code stage(struct fh_mem_data *data, struct fh_mem_tenant *tenant
         const struct fh_table *table = write->key.table;
         struct staged *s = &staged[i];
         /* For all of them, as the other writes may go to the same table. */
-        enum fh_code code = fh_mem_table_reserve(tenant, table->position, commit->count);
+        enum fh_code code = fh_mem_table_reserve(tenant, table->id, commit->count);
         if (code != FH_OK) {
             return code;
         }
-        s->old = fh_mem_table_get(fh_mem_table_at(tenant, table->position), &write->key);
+        s->old = fh_mem_table_get(fh_mem_table_at(tenant, table->id), &write->key);
         if (s->old != NULL) {
             s->before = fh_mem_row_read(s->old, table, request->arena);
             if (s->before == NULL) {
@@ -255,7 +260,7 @@ static void put_in_place(struct fh_mem_tenant *tenant, const struct fh_op_commit
 {
     for (size_t i = 0; i < commit->count; i++) {
         const struct fh_key *key = &commit->writes[i].key;
-        struct fh_mem_table *table = fh_mem_table_at(tenant, key->table->position);
+        struct fh_mem_table *table = fh_mem_table_at(tenant, key->table->id);
         fh_mem_table_set(table, key, forward ? staged[i].fresh : staged[i].old);
     }
 }

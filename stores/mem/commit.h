@@ -23,5 +23,8 @@ FH_MUST_CHECK enum fh_code fh_mem_check_unique_row(const struct fh_mem_tenant *t
  * lead somewhere. With a null in it a reference leads nowhere, and may. */
 const struct fh_foreign_key *fh_mem_broken_reference(const struct fh_mem_tenant *tenant,
                                                      const struct fh_row *row, bool live);
+/* One of them. */
+bool fh_mem_reference_broken(const struct fh_mem_tenant *tenant, const struct fh_row *row,
+                             const struct fh_foreign_key *reference, bool live);
 
 #endif

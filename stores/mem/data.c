@@ -8,7 +8,8 @@
 
 static struct fh_str home_key(const void *item)
 {
-    return fh_str_of(((const struct fh_mem_home *)item)->name);
+    return (struct fh_str){.data = (const char *)&((const struct fh_mem_home *)item)->id,
+                           .len = sizeof(struct fh_home)};
 }
 
 static struct fh_str tenant_key(const void *item)
@@ -132,19 +133,32 @@ void fh_mem_data_close(struct fh_mem_data *data)
     FH_ASSERT(data->bytes == 0);
 }
 
-struct fh_mem_home *fh_mem_home_find(const struct fh_mem_data *data, const char *name)
+/* Whatever stands behind the name's end is not part of it. */
+static struct fh_home normal(const struct fh_home *id)
 {
-    return fh_map_get(&data->homes, fh_str_of(name));
+    _Static_assert(sizeof(struct fh_home) == sizeof(enum fh_tier) + FH_HOME_NAME_MAX,
+                   "nothing between the tier and the name");
+    struct fh_home home = {.tier = id->tier};
+    (void)snprintf(home.name, sizeof(home.name), "%s", id->name);
+    return home;
 }
 
-enum fh_code fh_mem_home_create(struct fh_mem_data *data, const char *name,
-                                struct fh_mem_home **out)
+struct fh_mem_home *fh_mem_home_find(const struct fh_mem_data *data, const struct fh_home *id)
+{
+    const struct fh_home home = normal(id);
+    return fh_map_get(&data->homes,
+                      (struct fh_str){.data = (const char *)&home, .len = sizeof(home)});
+}
+
+enum fh_code fh_mem_home_create(struct fh_mem_data *data, const struct fh_home *id,
+                                const struct fh_schema *schema, struct fh_mem_home **out)
 {
     struct fh_mem_home *home = fh_calloc(1, sizeof(*home));
     if (home == NULL) {
         return FH_NOMEM;
     }
-    (void)snprintf(home->name, sizeof(home->name), "%s", name);
+    home->id = normal(id);
+    home->schema = schema;
     fh_map_init(&home->tenants, FH_MEM_TENANTS_MAX, tenant_key);
     enum fh_code code = fh_map_put(&data->homes, home);
     if (code != FH_OK) {
@@ -152,8 +166,19 @@ enum fh_code fh_mem_home_create(struct fh_mem_data *data, const char *name,
         fh_free(home);
         return code;
     }
+    data->schema_homes += home->id.tier == FH_TIER_SCHEMA;
     *out = home;
     return FH_OK;
+}
+
+void fh_mem_home_drop(struct fh_mem_data *data, struct fh_mem_home *home)
+{
+    FH_ASSERT(home->tenants.count == 0);
+    void *removed = fh_map_remove(&data->homes, home_key(home));
+    FH_ASSERT(removed == home);
+    data->schema_homes -= home->id.tier == FH_TIER_SCHEMA;
+    fh_map_close(&home->tenants);
+    fh_free(home);
 }
 
 struct fh_mem_tenant *fh_mem_tenant_find(const struct fh_mem_home *home,
@@ -189,15 +214,15 @@ uint64_t fh_mem_tenant_erase(struct fh_mem_data *data, struct fh_mem_home *home,
     return fh_mem_tenant_free(data, tenant);
 }
 
-struct fh_mem_table *fh_mem_table_at(const struct fh_mem_tenant *tenant, uint16_t position)
+struct fh_mem_table *fh_mem_table_at(const struct fh_mem_tenant *tenant, uint16_t id)
 {
-    return position < tenant->table_count ? &tenant->tables[position] : NULL;
+    return id < tenant->table_count ? &tenant->tables[id] : NULL;
 }
 
-enum fh_code fh_mem_table_reserve(struct fh_mem_tenant *tenant, uint16_t position, size_t more)
+enum fh_code fh_mem_table_reserve(struct fh_mem_tenant *tenant, uint16_t id, size_t more)
 {
-    if (position >= tenant->table_count) {
-        size_t count = (size_t)position + 1;
+    if (id >= tenant->table_count) {
+        size_t count = (size_t)id + 1;
         struct fh_mem_table *grown = fh_realloc(tenant->tables, count * sizeof(*grown));
         if (grown == NULL) {
             return FH_NOMEM;
@@ -206,7 +231,7 @@ enum fh_code fh_mem_table_reserve(struct fh_mem_tenant *tenant, uint16_t positio
         tenant->tables = grown;
         tenant->table_count = count;
     }
-    struct fh_mem_table *table = &tenant->tables[position];
+    struct fh_mem_table *table = &tenant->tables[id];
     if (table->count + more <= table->capacity) {
         return FH_OK;
     }
@@ -358,11 +383,8 @@ struct fh_row *fh_mem_row_read(const struct fh_mem_row *stored, const struct fh_
     *row = stored->row;
     row->table = table;
     row->values = values;
-    uint16_t count = stored->row.table->column_count;
-    if (count > table->column_count) {
-        count = table->column_count;
-    }
-    for (uint16_t i = 0; i < count; i++) {
+    FH_ASSERT(stored->row.table->column_count == table->column_count);
+    for (uint16_t i = 0; i < table->column_count; i++) {
         if (fh_value_copy(&stored->values[i], arena, &values[i]) != FH_OK) {
             return NULL;
         }

@@ -45,7 +45,7 @@ struct fh_mem_record {
 struct fh_mem_tenant {
     struct fh_uuid id;
     struct fh_fence fence;
-    struct fh_mem_table *tables; /* by the table's position; grows with the schema */
+    struct fh_mem_table *tables; /* by the table's id; grows with the schema */
     size_t table_count;
     struct fh_mem_record **records; /* by (epoch, seq) */
     size_t record_count;
@@ -55,14 +55,16 @@ struct fh_mem_tenant {
     struct fh_str move_state; /* owned; data NULL: none */
 };
 
+/* All stored rows are as `schema` has them: a schema change makes them anew (schema.h). */
 struct fh_mem_home {
-    char name[FH_HOME_NAME_MAX];
+    struct fh_home id; /* padded with zeros: it is the key */
     const struct fh_schema *schema;
-    struct fh_map tenants;
+    struct fh_map tenants; /* of a dedicated one: its own */
 };
 
 struct fh_mem_data {
     struct fh_map homes;
+    uint32_t schema_homes; /* of the schema tier */
     size_t bytes;
     uint64_t txid_last;
 };
@@ -70,9 +72,12 @@ struct fh_mem_data {
 void fh_mem_data_init(struct fh_mem_data *data);
 void fh_mem_data_close(struct fh_mem_data *data);
 
-struct fh_mem_home *fh_mem_home_find(const struct fh_mem_data *data, const char *name);
-FH_MUST_CHECK enum fh_code fh_mem_home_create(struct fh_mem_data *data, const char *name,
+struct fh_mem_home *fh_mem_home_find(const struct fh_mem_data *data, const struct fh_home *id);
+FH_MUST_CHECK enum fh_code fh_mem_home_create(struct fh_mem_data *data, const struct fh_home *id,
+                                              const struct fh_schema *schema,
                                               struct fh_mem_home **out);
+/* Its tenants were erased. */
+void fh_mem_home_drop(struct fh_mem_data *data, struct fh_mem_home *home);
 
 struct fh_mem_tenant *fh_mem_tenant_find(const struct fh_mem_home *home,
                                          const struct fh_uuid *tenant);
@@ -89,9 +94,9 @@ uint64_t fh_mem_tenant_erase(struct fh_mem_data *data, struct fh_mem_home *home,
                              struct fh_mem_tenant *tenant);
 
 /* NULL when nothing was ever stored there. */
-struct fh_mem_table *fh_mem_table_at(const struct fh_mem_tenant *tenant, uint16_t position);
+struct fh_mem_table *fh_mem_table_at(const struct fh_mem_tenant *tenant, uint16_t id);
 /* Makes room for `more` rows, so that inserting them cannot fail. */
-FH_MUST_CHECK enum fh_code fh_mem_table_reserve(struct fh_mem_tenant *tenant, uint16_t position,
+FH_MUST_CHECK enum fh_code fh_mem_table_reserve(struct fh_mem_tenant *tenant, uint16_t id,
                                                 size_t more);
 /* The first index whose key is not less than `key`; *found when it is equal. */
 size_t fh_mem_table_seek(const struct fh_mem_table *table, const struct fh_key *key, bool *found);
@@ -102,8 +107,7 @@ void fh_mem_table_set(struct fh_mem_table *table, const struct fh_key *key, stru
 FH_MUST_CHECK enum fh_code fh_mem_row_store(struct fh_mem_data *data, const struct fh_row *row,
                                             struct fh_mem_row **out);
 void fh_mem_row_free(struct fh_mem_data *data, struct fh_mem_row *row); /* NULL is fine */
-/* A copy in the arena, as a row of `table` (the same table, perhaps of another schema version).
- * NULL: out of memory. */
+/* A copy in the arena, as a row of `table`: the home's version of it. NULL: out of memory. */
 FH_MUST_CHECK struct fh_row *fh_mem_row_read(const struct fh_mem_row *stored,
                                              const struct fh_table *table, struct fh_arena *arena);
 

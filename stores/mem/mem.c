@@ -19,7 +19,9 @@
 #include "stores/commit_record.h"
 #include "stores/mem/commit.h"
 #include "stores/mem/data.h"
+#include "stores/mem/home.h"
 #include "stores/mem/move.h"
+#include "stores/mem/schema.h"
 
 #define QUEUE_MAX_DEFAULT 4096
 
@@ -30,6 +32,7 @@ struct mem_store {
     struct fh_list queue;
     uint32_t queued;
     uint32_t queue_max;
+    uint32_t homes_max;  /* of the schema tier */
     uint64_t statements; /* for wrong_context_every */
     uv_idle_t idle;      /* active while the queue is not empty */
     fh_store_closed_cb *closed_cb;
@@ -44,19 +47,38 @@ static struct mem_store *self_of(struct fh_store *store)
     return (struct mem_store *)store;
 }
 
-/* Which tenant's data a statement on behalf of `scope` sees: its own, unless layers are taken away.
- */
-static struct fh_mem_tenant *visible_tenant(struct mem_store *self, const struct fh_mem_home *home,
+/* Where a statement runs: in the home that the request names, as its tenant; unless a fault puts it
+ * into another tenant's context. In a dedicated tier that is the other one's home, too. */
+struct context {
+    const struct fh_mem_home *home; /* NULL: none */
+    struct fh_uuid tenant;
+};
+
+static struct context context_of(struct mem_store *self, const struct fh_scope *scope)
+{
+    const struct fh_isolation_faults *faults = self->store.faults;
+    struct context context = {fh_mem_home_find(&self->data, &scope->home), scope->tenant};
+    if (faults == NULL) {
+        return context;
+    }
+    self->statements++;
+    if (faults->wrong_context_every != 0 && self->statements % faults->wrong_context_every == 0) {
+        struct fh_home home;
+        fh_home_of(scope->home.tier, &faults->wrong_tenant, &home);
+        context = (struct context){fh_mem_home_find(&self->data, &home), faults->wrong_tenant};
+    }
+    return context;
+}
+
+/* Which tenant's data a statement sees in its context: its own, unless layers are taken away. */
+static struct fh_mem_tenant *visible_tenant(const struct mem_store *self,
+                                            const struct fh_mem_home *home,
+                                            const struct fh_uuid *context,
                                             const struct fh_scope *scope)
 {
     const struct fh_isolation_faults *faults = self->store.faults;
     if (faults == NULL) {
         return fh_mem_tenant_find(home, &scope->tenant);
-    }
-    self->statements++;
-    const struct fh_uuid *context = &scope->tenant;
-    if (faults->wrong_context_every != 0 && self->statements % faults->wrong_context_every == 0) {
-        context = &faults->wrong_tenant;
     }
     struct fh_mem_tenant *candidates[] = {
         fh_mem_tenant_find(home, context),
@@ -70,13 +92,14 @@ static struct fh_mem_tenant *visible_tenant(struct mem_store *self, const struct
     return NULL;
 }
 
-/* The fence: who may do what here, now. */
+/* The fence and the version: who may do what here, now. */
 static enum fh_code enter(struct mem_store *self, struct fh_request *request, bool writes,
                           struct fh_mem_tenant **out)
 {
-    const struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
+    const struct context context = context_of(self, &request->scope);
     struct fh_mem_tenant *tenant =
-        home != NULL ? visible_tenant(self, home, &request->scope) : NULL;
+        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, &request->scope)
+                             : NULL;
     if (tenant == NULL) {
         return FH_NO_TENANT;
     }
@@ -87,12 +110,8 @@ static enum fh_code enter(struct mem_store *self, struct fh_request *request, bo
     if (tenant->fence.epoch != request->scope.epoch || !open) {
         return FH_MOVED;
     }
-    if (home->schema == NULL || home->schema->version < request->scope.schema->version) {
-        (void)fh_error_set(&request->error, FH_UNAVAILABLE, "the home's schema is older");
-        return FH_UNAVAILABLE;
-    }
     *out = tenant;
-    return FH_OK;
+    return fh_mem_check_version(request, context.home->schema);
 }
 
 static enum fh_code do_get(struct mem_store *self, struct fh_request *request)
@@ -110,7 +129,7 @@ static enum fh_code do_get(struct mem_store *self, struct fh_request *request)
     for (size_t i = 0; i < get->count; i++) {
         const struct fh_table *table = get->keys[i].table;
         const struct fh_mem_row *stored =
-            fh_mem_table_get(fh_mem_table_at(tenant, table->position), &get->keys[i]);
+            fh_mem_table_get(fh_mem_table_at(tenant, table->id), &get->keys[i]);
         if (stored == NULL || (stored->row.deleted_at_us != 0 && !get->show_deleted)) {
             continue;
         }
@@ -134,7 +153,7 @@ static enum fh_code do_list(struct mem_store *self, struct fh_request *request)
     if (list->rows == NULL) {
         return FH_NOMEM;
     }
-    const struct fh_mem_table *table = fh_mem_table_at(tenant, list->table->position);
+    const struct fh_mem_table *table = fh_mem_table_at(tenant, list->table->id);
     if (table == NULL) {
         return FH_OK;
     }
@@ -234,100 +253,6 @@ static enum fh_code do_events(struct mem_store *self, struct fh_request *request
     return FH_OK;
 }
 
-static enum fh_code do_home_create(struct mem_store *self, struct fh_request *request)
-{
-    struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
-    if (home == NULL) {
-        return fh_error_set(&request->error, FH_PRECONDITION, "the home has no schema yet");
-    }
-    const struct fh_fence *fence = &request->as.home.fence;
-    const struct fh_mem_tenant *tenant = fh_mem_tenant_find(home, &request->scope.tenant);
-    if (tenant != NULL) {
-        return fh_fence_equal(&tenant->fence, fence) ? FH_OK : FH_EXISTS;
-    }
-    return fh_mem_tenant_create(home, &request->scope.tenant, fence);
-}
-
-static enum fh_code do_home_erase(struct mem_store *self, struct fh_request *request)
-{
-    struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
-    struct fh_mem_tenant *tenant =
-        home != NULL ? fh_mem_tenant_find(home, &request->scope.tenant) : NULL;
-    if (tenant == NULL) {
-        return FH_OK;
-    }
-    if (tenant->fence.generation != request->as.home.fence.generation) {
-        request->epoch_seen = tenant->fence.epoch;
-        request->mode_seen = tenant->fence.mode;
-        return FH_MOVED;
-    }
-    request->as.home.rows_erased = fh_mem_tenant_erase(&self->data, home, tenant);
-    return FH_OK;
-}
-
-static enum fh_code do_fence(struct mem_store *self, struct fh_request *request)
-{
-    struct fh_op_fence *op = &request->as.fence;
-    struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
-    struct fh_mem_tenant *tenant =
-        home != NULL ? fh_mem_tenant_find(home, &request->scope.tenant) : NULL;
-    if (tenant == NULL) {
-        return FH_NO_TENANT;
-    }
-    if (request->op == FH_OP_FENCE_SET) {
-        if (!fh_fence_equal(&tenant->fence, &op->expected)) {
-            op->seen = tenant->fence;
-            request->epoch_seen = tenant->fence.epoch;
-            request->mode_seen = tenant->fence.mode;
-            return FH_MOVED;
-        }
-        tenant->fence = op->desired;
-    }
-    op->seen = tenant->fence;
-    return FH_OK;
-}
-
-/* New unique indexes must hold for what is there. */
-static enum fh_code check_indexes(const struct fh_mem_home *home, const struct fh_schema *target)
-{
-    size_t cursor = 0;
-    const struct fh_mem_tenant *tenant = NULL;
-    while ((tenant = fh_map_next(&home->tenants, &cursor)) != NULL) {
-        for (uint32_t t = 0; t < target->table_count; t++) {
-            enum fh_code code = fh_mem_check_unique(tenant, target->tables[t]);
-            if (code != FH_OK) {
-                return code;
-            }
-        }
-    }
-    return FH_OK;
-}
-
-static enum fh_code do_schema_apply(struct mem_store *self, struct fh_request *request)
-{
-    struct fh_op_schema *op = &request->as.schema;
-    struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
-    enum fh_code code = FH_OK;
-    if (home == NULL) {
-        code = fh_mem_home_create(&self->data, request->scope.home.name, &home);
-        if (code != FH_OK) {
-            return code;
-        }
-    }
-    op->version_seen = home->schema != NULL ? home->schema->version : 0;
-    if (home->schema != NULL && op->target->version <= home->schema->version) {
-        return op->target->version == home->schema->version
-                   ? FH_OK
-                   : fh_error_set(&request->error, FH_PRECONDITION, "a schema never goes back");
-    }
-    code = check_indexes(home, op->target);
-    if (code == FH_OK) {
-        home->schema = op->target;
-        op->version_seen = op->target->version;
-    }
-    return code;
-}
-
 static enum fh_code do_check(struct fh_request *request)
 {
     struct fh_op_check *op = &request->as.check;
@@ -343,10 +268,11 @@ static enum fh_code do_check(struct fh_request *request)
 
 static enum fh_code do_move(struct mem_store *self, struct fh_request *request)
 {
-    const struct fh_mem_home *home = fh_mem_home_find(&self->data, request->scope.home.name);
+    const struct context context = context_of(self, &request->scope);
     struct fh_mem_tenant *tenant =
-        home != NULL ? visible_tenant(self, home, &request->scope) : NULL;
-    return fh_mem_move(&self->data, &self->views, home, tenant, request);
+        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, &request->scope)
+                             : NULL;
+    return fh_mem_move(&self->data, &self->views, context.home, tenant, request);
 }
 
 static enum fh_code execute(struct mem_store *self, struct fh_request *request)
@@ -370,16 +296,19 @@ static enum fh_code execute(struct mem_store *self, struct fh_request *request)
     case FH_OP_EVENTS:
         return do_events(self, request);
     case FH_OP_HOME_CREATE:
-        return do_home_create(self, request);
+        return fh_mem_home_op_create(&self->data, self->homes_max, request);
     case FH_OP_HOME_ERASE:
-        return do_home_erase(self, request);
+        return fh_mem_home_op_erase(&self->data, request);
     case FH_OP_FENCE_READ:
     case FH_OP_FENCE_SET:
-        return do_fence(self, request);
+        return fh_mem_home_op_fence(&self->data, request);
     case FH_OP_SCHEMA_APPLY:
-        return do_schema_apply(self, request);
+        return fh_mem_schema_apply(&self->data, request,
+                                   fh_clock_realtime_us(self->store.env->clock));
     case FH_OP_CHECK:
         return do_check(request);
+    case FH_OP_CREDENTIAL:
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "memory has no logins");
     default:
         return do_move(self, request);
     }
@@ -425,6 +354,7 @@ static enum fh_code mem_open(const struct fh_env *env, const struct fh_store_con
     fh_mem_data_init(&self->data);
     fh_list_init(&self->queue);
     self->queue_max = config->queue_max > 0 ? config->queue_max : QUEUE_MAX_DEFAULT;
+    self->homes_max = config->homes_max > 0 ? config->homes_max : FH_MEM_SCHEMA_HOMES_MAX;
     int rc = uv_idle_init(env->loop, &self->idle);
     FH_ASSERT(rc == 0); /* it cannot fail */
     self->idle.data = self;
@@ -471,9 +401,11 @@ static void mem_close(struct fh_store *store, fh_store_closed_cb *closed_cb, voi
 
 const struct fh_store_ops fh_store_mem_ops = {
     .engine = "memory",
-    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_SCHEMA | FH_CAPABILITY_DATABASE,
+    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_SCHEMA | FH_CAPABILITY_DATABASE |
+                    FH_CAPABILITY_COPY_WITHIN,
     .open = mem_open,
     .submit = mem_submit,
+    .preview = fh_mem_schema_preview,
     .cancel = mem_cancel,
     .stats = mem_stats,
     .close = mem_close};

@@ -15,11 +15,13 @@
 #include "stores/commit_record.h"
 #include "stores/mem/apply.h"
 #include "stores/mem/commit.h"
+#include "stores/mem/home.h"
 
 struct fh_snapshot {
     struct fh_home home;
     struct fh_uuid asked_for; /* the opener's tenant */
     struct fh_mem_tenant *tenant;
+    const struct fh_schema *schema; /* the home's, when the view was opened */
 };
 
 static struct fh_snapshot **find_view(struct fh_mem_views *views, const struct fh_snapshot *view)
@@ -48,20 +50,6 @@ void fh_mem_views_close(struct fh_mem_data *data, struct fh_mem_views *views)
     }
 }
 
-static enum fh_code check_fence(const struct fh_mem_tenant *tenant, struct fh_request *request,
-                                const struct fh_fence_guard *guard)
-{
-    const struct fh_fence *fence = &tenant->fence;
-    bool generation = request->op == FH_OP_SIZE || fence->generation == guard->generation;
-    request->epoch_seen = fence->epoch;
-    request->mode_seen = fence->mode;
-    if (fence->epoch != request->scope.epoch || !generation ||
-        (guard->modes & FH_FENCE_BIT(fence->mode)) == 0) {
-        return FH_MOVED;
-    }
-    return FH_OK;
-}
-
 /* What the request sees: its view's tenant, or else `*tenant`; through the fence. */
 static enum fh_code enter(struct fh_mem_views *views, struct fh_request *request,
                           const struct fh_mem_home *home, const struct fh_snapshot *view,
@@ -72,7 +60,7 @@ static enum fh_code enter(struct fh_mem_views *views, struct fh_request *request
             return fh_error_set(&request->error, FH_UNAVAILABLE, "the view is not open any more");
         }
         if (!fh_uuid_eq(&view->asked_for, &request->scope.tenant) ||
-            strcmp(view->home.name, request->scope.home.name) != 0) {
+            !fh_home_equal(&view->home, &request->scope.home)) {
             return fh_error_set(&request->error, FH_INVALID, "the view is of another tenant");
         }
         *tenant = view->tenant;
@@ -80,19 +68,14 @@ static enum fh_code enter(struct fh_mem_views *views, struct fh_request *request
     if (*tenant == NULL) {
         return FH_NO_TENANT;
     }
-    enum fh_code code = check_fence(*tenant, request, guard);
-    if (code != FH_OK) {
-        return code;
-    }
-    if (home == NULL || home->schema == NULL ||
-        home->schema->version < request->scope.schema->version) {
-        return fh_error_set(&request->error, FH_UNAVAILABLE, "the home's schema is older");
-    }
-    return FH_OK;
+    enum fh_code code = fh_mem_check_guard(request, &(*tenant)->fence, guard);
+    const struct fh_schema *schema = view != NULL ? view->schema : home->schema;
+    return code == FH_OK ? fh_mem_check_version(request, schema) : code;
 }
 
 static enum fh_code do_open(struct fh_mem_data *data, struct fh_mem_views *views,
-                            const struct fh_mem_tenant *tenant, struct fh_request *request)
+                            const struct fh_mem_home *home, const struct fh_mem_tenant *tenant,
+                            struct fh_request *request)
 {
     struct fh_op_snapshot *op = &request->as.snapshot;
     struct fh_snapshot **slot = find_view(views, NULL);
@@ -112,6 +95,7 @@ static enum fh_code do_open(struct fh_mem_data *data, struct fh_mem_views *views
     }
     view->home = request->scope.home;
     view->asked_for = request->scope.tenant;
+    view->schema = home->schema;
     *slot = view;
     op->snapshot = view;
     op->cursor = fh_str_of(cursor);
@@ -145,7 +129,7 @@ static enum fh_code do_scan(const struct fh_mem_tenant *tenant, struct fh_reques
     if (scan->rows == NULL) {
         return FH_NOMEM;
     }
-    const struct fh_mem_table *table = fh_mem_table_at(tenant, scan->table->position);
+    const struct fh_mem_table *table = fh_mem_table_at(tenant, scan->table->id);
     if (table == NULL) {
         return FH_OK;
     }
@@ -251,7 +235,7 @@ static int compare_keys(const void *a, const void *b)
 }
 
 /* The changes a record names, and how many bytes the rows they lead to have. The keys' tables are
- * the scope's, whatever version the record is of. */
+ * the scope's, whatever version the record is of; those of tables that are gone are left out. */
 static enum fh_code changed_keys(const struct fh_mem_tenant *tenant, struct fh_request *request,
                                  const struct fh_mem_record *stored,
                                  struct fh_commit_record *decoded, size_t *bytes)
@@ -264,16 +248,20 @@ static enum fh_code changed_keys(const struct fh_mem_tenant *tenant, struct fh_r
         return code;
     }
     *bytes = stored->bytes;
+    size_t kept = 0;
     for (size_t i = 0; i < decoded->change_count; i++) {
-        struct fh_key *key = &decoded->changes[i].key;
-        if (key->table->position >= schema->table_count) {
-            return FH_CORRUPT;
+        struct fh_key *key = &decoded->changes[kept].key;
+        *key = decoded->changes[i].key;
+        key->table = fh_schema_table_by_id(schema, key->table->id);
+        if (key->table == NULL) {
+            continue;
         }
-        key->table = schema->tables[key->table->position];
+        kept++;
         const struct fh_mem_row *row =
-            fh_mem_table_get(fh_mem_table_at(tenant, key->table->position), key);
+            fh_mem_table_get(fh_mem_table_at(tenant, key->table->id), key);
         *bytes += sizeof(struct fh_key) + (row != NULL ? row->bytes : 0);
     }
+    decoded->change_count = kept;
     return FH_OK;
 }
 
@@ -306,7 +294,7 @@ static enum fh_code collect_rows(const struct fh_mem_tenant *tenant, struct fh_r
             continue;
         }
         const struct fh_mem_row *stored =
-            fh_mem_table_get(fh_mem_table_at(tenant, key.table->position), &key);
+            fh_mem_table_get(fh_mem_table_at(tenant, key.table->id), &key);
         struct fh_row *row = NULL;
         if (stored != NULL) {
             row = fh_mem_row_read(stored, key.table, request->arena);
@@ -420,43 +408,67 @@ static enum fh_code do_size(const struct fh_mem_tenant *tenant, struct fh_reques
     return FH_OK;
 }
 
-static void in_and_under(const struct fh_request *request, const struct fh_snapshot **view,
-                         const struct fh_fence_guard **guard)
+static const struct fh_snapshot *view_of(const struct fh_request *request)
 {
-    *view = NULL;
     switch (request->op) {
     case FH_OP_SCAN:
-        *view = request->as.scan.snapshot;
-        *guard = &request->as.scan.guard;
-        return;
+        return request->as.scan.snapshot;
     case FH_OP_SCAN_JOURNAL:
-        *view = request->as.scan_journal.snapshot;
-        *guard = &request->as.scan_journal.guard;
-        return;
+        return request->as.scan_journal.snapshot;
     case FH_OP_CHANGES:
-        *view = request->as.changes.snapshot;
-        *guard = &request->as.changes.guard;
-        return;
+        return request->as.changes.snapshot;
     case FH_OP_TALLY:
-        *view = request->as.tally.snapshot;
-        *guard = &request->as.tally.guard;
-        return;
-    case FH_OP_APPLY:
-        *guard = &request->as.apply.guard;
-        return;
-    case FH_OP_MOVE_STATE:
-        *guard = &request->as.move_state.guard;
-        return;
-    case FH_OP_REFERENCES:
-        *guard = &request->as.references.guard;
-        return;
-    case FH_OP_SIZE:
-        *guard = &request->as.size.guard;
-        return;
+        return request->as.tally.snapshot;
     default:
-        *guard = &request->as.snapshot.guard;
-        return;
+        return NULL;
     }
+}
+
+/* The source's rows are handed to an APPLY of the target, in one turn of the loop. */
+static enum fh_code copy_within(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                                struct fh_request *request)
+{
+    struct fh_op_copy_within *copy = &request->as.copy_within;
+    const struct fh_mem_home *home = fh_mem_home_find(data, &copy->source);
+    const struct fh_mem_tenant *source =
+        home != NULL ? fh_mem_tenant_find(home, &request->scope.tenant) : NULL;
+    if (source == NULL) {
+        return FH_NO_TENANT;
+    }
+    struct fh_request part = *request; /* the same scope, but for where it is */
+    part.scope.home = copy->source;
+    part.scope.epoch = copy->source_epoch;
+    enum fh_code code = fh_mem_check_guard(&part, &source->fence, &copy->source_guard);
+    if (code == FH_OK) {
+        code = fh_mem_check_version(&part, home->schema);
+    }
+    if (code == FH_OK) {
+        part.as.scan = (struct fh_op_scan){.table = copy->table,
+                                           .after = copy->after,
+                                           .limit = copy->limit,
+                                           .bytes_max = SIZE_MAX};
+        code = do_scan(source, &part);
+    }
+    request->epoch_seen = part.epoch_seen;
+    request->mode_seen = part.mode_seen;
+    request->version_seen = part.version_seen;
+    if (code != FH_OK) {
+        return code;
+    }
+    const struct fh_op_scan page = part.as.scan;
+    part.scope = request->scope;
+    part.as.apply = (struct fh_op_apply){
+        .rows = page.rows, .row_count = page.count, .keep_existing = true, .state = copy->state};
+    code = fh_mem_apply(data, tenant, &part);
+    request->error = part.error;
+    if (code == FH_OK) {
+        copy->rows = page.count;
+        copy->more = page.more;
+        if (page.count > 0) {
+            fh_key_of_row(page.rows[page.count - 1], &copy->last);
+        }
+    }
+    return code;
 }
 
 /* Whether what the operation returns says whose it is, so that the completion compares it. */
@@ -473,10 +485,8 @@ enum fh_code fh_mem_move(struct fh_mem_data *data, struct fh_mem_views *views,
     if (request->op == FH_OP_SNAPSHOT_CLOSE) {
         return do_close(data, views, request);
     }
-    const struct fh_snapshot *view = NULL;
-    const struct fh_fence_guard *guard = NULL;
-    in_and_under(request, &view, &guard);
-    enum fh_code code = enter(views, request, home, view, guard, &tenant);
+    enum fh_code code =
+        enter(views, request, home, view_of(request), fh_move_op_guard(request), &tenant);
     if (code != FH_OK) {
         return code;
     }
@@ -485,7 +495,7 @@ enum fh_code fh_mem_move(struct fh_mem_data *data, struct fh_mem_views *views,
     }
     switch (request->op) {
     case FH_OP_SNAPSHOT_OPEN:
-        return do_open(data, views, tenant, request);
+        return do_open(data, views, home, tenant, request);
     case FH_OP_SCAN:
         return do_scan(tenant, request);
     case FH_OP_SCAN_JOURNAL:
@@ -496,6 +506,8 @@ enum fh_code fh_mem_move(struct fh_mem_data *data, struct fh_mem_views *views,
         return do_tally(tenant, request);
     case FH_OP_APPLY:
         return fh_mem_apply(data, tenant, request);
+    case FH_OP_COPY_WITHIN:
+        return copy_within(data, tenant, request);
     case FH_OP_MOVE_STATE:
         return do_move_state(tenant, request);
     case FH_OP_REFERENCES:

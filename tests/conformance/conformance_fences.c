@@ -191,16 +191,6 @@ static void test_home_create_is_idempotent(void **state)
     assert_int_equal(seen.mode, FH_FENCE_INCOMING);
 }
 
-static enum fh_code erase(struct suite *s, const struct fh_uuid *tenant, uint64_t generation,
-                          uint64_t *rows_erased)
-{
-    struct fh_request request = suite_request(s, FH_OP_HOME_ERASE, tenant);
-    request.as.home.fence.generation = generation;
-    enum fh_code code = suite_run(s, &request);
-    *rows_erased = request.as.home.rows_erased;
-    return code;
-}
-
 static void test_erase(void **state)
 {
     struct suite *s = *state;
@@ -219,13 +209,14 @@ static void test_erase(void **state)
                                  .request_id = FH_STR("known")};
     assert_code(suite_commit(s, &s->a, &named), FH_OK);
     uint64_t rows = 0;
-    assert_code(erase(s, &s->a, 2, &rows), FH_MOVED); /* another generation: not ours to erase */
+    assert_code(suite_home_erase(s, &s->a, 2, &rows),
+                FH_MOVED); /* another generation: not ours to erase */
     assert_int_equal(suite_count(s, &s->a, &model_codes), 50);
-    assert_code(erase(s, &s->a, 1, &rows), FH_OK);
+    assert_code(suite_home_erase(s, &s->a, 1, &rows), FH_OK);
     assert_true(rows >= 54);
     struct fh_fence fence;
     assert_code(suite_fence_read(s, &s->a, &fence), FH_NO_TENANT);
-    assert_code(erase(s, &s->a, 1, &rows), FH_OK);
+    assert_code(suite_home_erase(s, &s->a, 1, &rows), FH_OK);
     assert_int_equal(rows, 0);
     /* b has everything still. */
     assert_int_equal(suite_count(s, &s->b, &model_codes), 50);
@@ -245,13 +236,6 @@ static void test_erase(void **state)
     assert_false(named.replayed);
 }
 
-static struct fh_request schema_request(struct suite *s, const struct fh_schema *schema)
-{
-    struct fh_request request = suite_request(s, FH_OP_SCHEMA_APPLY, NULL);
-    request.as.schema.target = schema;
-    return request;
-}
-
 static void test_schema_goes_forward(void **state)
 {
     struct suite *s = *state;
@@ -261,36 +245,32 @@ static void test_schema_goes_forward(void **state)
     suite_apply_schema(s, &model_v1);
     suite_apply_schema(s, &model_v2);
     suite_apply_schema(s, &model_v2);
-    struct fh_request back = schema_request(s, &model_v1);
+    struct fh_request back = suite_schema_request(s, &s->a, &model_v1);
     assert_code(suite_run(s, &back), FH_PRECONDITION);
     assert_int_equal(back.as.schema.version_seen, 2);
-    /* A process that still works with version 1 is served. */
-    assert_true(fh_row_equal(old, suite_row(s, &s->a, key_author(1))));
-    suite_must_write(s, &s->a, suite_author(s, FH_WRITE_UPDATE, 1, "newer"));
-    /* One with version 2 has the new table, and its references. */
+    /* What was there is there, as the new version sees it. */
+    struct fh_key author = {.table = &model_authors_v2, .values = {int_value(FH_TYPE_INT64, 1)}};
+    struct fh_row *now = suite_row(s, &s->a, author);
+    assert_ptr_equal(now->table, &model_authors_v2);
+    assert_true(fh_row_equal(old, now));
+    suite_must_write(s, &s->a,
+                     suite_put_text(suite_new(s, FH_WRITE_UPDATE, author), AUTHOR_NAME, "newer"));
+    /* It has the new table, and its references. */
     struct fh_key key = {.table = &model_reviews, .values = {int_value(FH_TYPE_INT64, 5)}};
-    struct fh_request request = suite_request(s, FH_OP_COMMIT, &s->a);
-    request.scope.schema = &model_v2;
     struct fh_write *write = suite_new(s, FH_WRITE_INSERT, key);
     suite_put_text(suite_put_int(write, REVIEW_AUTHOR, 1), REVIEW_SLUG, "absent");
-    request.as.commit = (struct fh_op_commit){.writes = write, .count = 1};
-    assert_code(suite_run(s, &request), FH_REFERENCE_VIOLATION);
+    assert_code(suite_write(s, &s->a, write, NULL), FH_REFERENCE_VIOLATION);
     write = suite_new(s, FH_WRITE_INSERT, key);
     suite_put_text(suite_put_int(write, REVIEW_AUTHOR, 1), REVIEW_SLUG, "x");
-    request = suite_request(s, FH_OP_COMMIT, &s->a);
-    request.scope.schema = &model_v2;
-    request.as.commit = (struct fh_op_commit){.writes = write, .count = 1};
-    assert_code(suite_run(s, &request), FH_OK);
+    suite_must_write(s, &s->a, write);
     /* Records of both versions are read with the newer schema. */
-    request = suite_request(s, FH_OP_EVENTS, &s->a);
-    request.scope.schema = &model_v2;
-    request.as.events.limit = 10;
-    assert_code(suite_run(s, &request), FH_OK);
-    assert_int_equal(request.as.events.count, 4);
-    assert_int_equal(request.as.events.records[0].schema_version, 2);
-    assert_ptr_equal(request.as.events.records[0].changes[0].table, &model_reviews);
-    assert_int_equal(request.as.events.records[3].schema_version, 1);
-    assert_ptr_equal(request.as.events.records[3].changes[0].table, &model_authors);
+    struct fh_op_events events = {.limit = 10};
+    assert_code(suite_events(s, &s->a, &events), FH_OK);
+    assert_int_equal(events.count, 4);
+    assert_int_equal(events.records[0].schema_version, 2);
+    assert_ptr_equal(events.records[0].changes[0].table, &model_reviews);
+    assert_int_equal(events.records[3].schema_version, 1);
+    assert_ptr_equal(events.records[3].changes[0].table, &model_authors);
 }
 
 static void test_schema_survives(void **state)
@@ -301,10 +281,11 @@ static void test_schema_survives(void **state)
     }
     suite_apply_schema(s, &model_v2);
     suite_reopen(s);
-    struct fh_request back = schema_request(s, &model_v1);
+    struct fh_request back = suite_schema_request(s, &s->a, &model_v1);
     assert_code(suite_run(s, &back), FH_PRECONDITION);
     assert_int_equal(back.as.schema.version_seen, 2);
-    suite_must_write(s, &s->a, suite_author(s, FH_WRITE_INSERT, 1, "n"));
+    struct fh_key key = {.table = &model_reviews, .values = {int_value(FH_TYPE_INT64, 5)}};
+    suite_must_write(s, &s->a, suite_new(s, FH_WRITE_INSERT, key));
 }
 
 /* Two steps at once, in a store where nothing is yet. */
@@ -313,14 +294,12 @@ static void test_schema_from_nothing(void **state)
     struct suite *s = *state;
     suite_apply_schema(s, &model_v2);
     assert_code(suite_home_create(s, &s->a, 1, 1, FH_FENCE_OPEN), FH_OK);
-    suite_must_write(s, &s->a, suite_author(s, FH_WRITE_INSERT, 1, "n"));
+    assert_int_equal(suite_version(s, &s->a), 2);
     struct fh_key key = {.table = &model_reviews, .values = {int_value(FH_TYPE_INT64, 5)}};
-    struct fh_request request = suite_request(s, FH_OP_GET, &s->a);
-    request.scope.schema = &model_v2;
-    request.as.get.keys = &key;
-    request.as.get.count = 1;
-    assert_code(suite_run(s, &request), FH_OK);
-    assert_null(request.as.get.rows[0]);
+    struct fh_row *row = NULL;
+    assert_code(suite_get(s, &s->a, key, true, &row), FH_OK);
+    assert_null(row);
+    suite_must_write(s, &s->a, suite_new(s, FH_WRITE_INSERT, key));
 }
 
 static void test_check(void **state)

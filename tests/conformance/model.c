@@ -43,29 +43,26 @@ static const struct fh_column author_columns[] = {
 };
 
 static const struct fh_index author_indexes[] = {
-    {.name = NAME("authors_email"), .unique = true, .column_count = 1, .columns = {AUTHOR_EMAIL}},
-    {.name = NAME("authors_name"), .unique = false, .column_count = 1, .columns = {AUTHOR_NAME}},
+    {.name = NAME("authors_email"),
+     .id = AUTHOR_COUNT,
+     .unique = true,
+     .column_count = 1,
+     .columns = {AUTHOR_EMAIL}},
+    {.name = NAME("authors_name"),
+     .id = AUTHOR_COUNT + 1,
+     .column_count = 1,
+     .columns = {AUTHOR_NAME}},
 };
 
-const struct fh_table model_authors = {.name = NAME("authors"),
-                                       .position = 0,
-                                       .id = 0,
-                                       .column_count = 7,
-                                       .key_count = 1,
-                                       .index_count = 1,
-                                       .columns = author_columns,
-                                       .key = {AUTHOR_ID},
-                                       .indexes = author_indexes};
+#define AUTHORS(indexes_, next_id_)                                              \
+    {                                                                            \
+        .name = NAME("authors"), .position = 0, .id = 0, .next_id = (next_id_),  \
+        .column_count = AUTHOR_COUNT, .key_count = 1, .index_count = (indexes_), \
+        .columns = author_columns, .key = {AUTHOR_ID}, .indexes = author_indexes \
+    }
 
-const struct fh_table model_authors_v2 = {.name = NAME("authors"),
-                                          .position = 0,
-                                          .id = 0,
-                                          .column_count = 7,
-                                          .key_count = 1,
-                                          .index_count = 2,
-                                          .columns = author_columns,
-                                          .key = {AUTHOR_ID},
-                                          .indexes = author_indexes};
+const struct fh_table model_authors = AUTHORS(1, AUTHOR_COUNT + 1);
+const struct fh_table model_authors_v2 = AUTHORS(2, AUTHOR_COUNT + 2);
 
 static const struct fh_column book_columns[] = {
     {.name = NAME("title"), .type = FH_TYPE_TEXT, .position = BOOK_TITLE, .id = BOOK_TITLE},
@@ -102,33 +99,41 @@ static const struct fh_column book_columns[] = {
 
 static const struct fh_index book_indexes[] = {
     {.name = NAME("books_title"),
+     .id = BOOK_COUNT,
      .unique = true,
      .column_count = 2,
      .columns = {BOOK_AUTHOR, BOOK_TITLE}},
 };
 
-static const struct fh_foreign_key book_references[] = {
-    {.name = NAME("books_author"),
-     .target = &model_authors,
-     .column_count = 1,
-     .columns = {BOOK_AUTHOR}},
-    {.name = NAME("books_sequel"),
-     .target = &model_books,
-     .column_count = 2,
-     .columns = {BOOK_SEQUEL_AUTHOR, BOOK_SEQUEL_SLUG}},
-};
+/* The same in both versions, but each leads to its own version's tables. */
+#define BOOK_REFERENCES(authors, books)                          \
+    {                                                            \
+        {.name = NAME("books_author"),                           \
+         .id = BOOK_COUNT + 1,                                   \
+         .target = (authors),                                    \
+         .column_count = 1,                                      \
+         .columns = {BOOK_AUTHOR}},                              \
+            {.name = NAME("books_sequel"),                       \
+             .id = BOOK_COUNT + 2,                               \
+             .target = (books),                                  \
+             .column_count = 2,                                  \
+             .columns = {BOOK_SEQUEL_AUTHOR, BOOK_SEQUEL_SLUG}}, \
+    }
+static const struct fh_foreign_key book_references[] =
+    BOOK_REFERENCES(&model_authors, &model_books);
+static const struct fh_foreign_key book_references_v2[] =
+    BOOK_REFERENCES(&model_authors_v2, &model_books_v2);
 
-const struct fh_table model_books = {.name = NAME("books"),
-                                     .position = 1,
-                                     .id = 1,
-                                     .column_count = 11,
-                                     .key_count = 2,
-                                     .index_count = 1,
-                                     .foreign_key_count = 2,
-                                     .columns = book_columns,
-                                     .key = {BOOK_AUTHOR, BOOK_SLUG},
-                                     .indexes = book_indexes,
-                                     .foreign_keys = book_references};
+#define BOOKS(references)                                                                     \
+    {                                                                                         \
+        .name = NAME("books"), .position = 1, .id = 1, .next_id = BOOK_COUNT + 3,             \
+        .column_count = BOOK_COUNT, .key_count = 2, .index_count = 1, .foreign_key_count = 2, \
+        .columns = book_columns, .key = {BOOK_AUTHOR, BOOK_SLUG}, .indexes = book_indexes,    \
+        .foreign_keys = (references)                                                          \
+    }
+
+const struct fh_table model_books = BOOKS(book_references);
+const struct fh_table model_books_v2 = BOOKS(book_references_v2);
 
 static const struct fh_column kind_columns[] = {
     {.name = NAME("id"),
@@ -179,6 +184,8 @@ static const struct fh_column kind_columns[] = {
 const struct fh_table model_kinds = {.name = NAME("kinds"),
                                      .position = 2,
                                      .id = 2,
+                                     .next_id = KIND_COUNT,
+                                     .has_rowid = true,
                                      .column_count = KIND_COUNT,
                                      .key_count = 1,
                                      .columns = kind_columns,
@@ -196,7 +203,8 @@ static const struct fh_column token_columns[] = {
 const struct fh_table model_tokens = {.name = NAME("tokens"),
                                       .position = 3,
                                       .id = 3,
-                                      .column_count = 2,
+                                      .next_id = TOKEN_COUNT,
+                                      .column_count = TOKEN_COUNT,
                                       .key_count = 1,
                                       .columns = token_columns,
                                       .key = {TOKEN_ID}};
@@ -218,7 +226,8 @@ static const struct fh_column code_columns[] = {
 const struct fh_table model_codes = {.name = NAME("codes"),
                                      .position = 4,
                                      .id = 4,
-                                     .column_count = 3,
+                                     .next_id = CODE_COUNT,
+                                     .column_count = CODE_COUNT,
                                      .key_count = 2,
                                      .columns = code_columns,
                                      .key = {CODE_REGION, CODE_NUMBER}};
@@ -257,7 +266,9 @@ static const struct fh_column slot_columns[] = {
 const struct fh_table model_slots = {.name = NAME("slots"),
                                      .position = 5,
                                      .id = 5,
-                                     .column_count = 6,
+                                     .next_id = SLOT_COUNT,
+                                     .has_rowid = true,
+                                     .column_count = SLOT_COUNT,
                                      .key_count = 5,
                                      .columns = slot_columns,
                                      .key = {SLOT_DAY, SLOT_AT, SLOT_RAW, SLOT_FLAG, SLOT_AMOUNT}};
@@ -277,7 +288,8 @@ static const struct fh_column review_columns[] = {
 
 static const struct fh_foreign_key review_references[] = {
     {.name = NAME("reviews_book"),
-     .target = &model_books,
+     .id = REVIEW_COUNT,
+     .target = &model_books_v2,
      .column_count = 2,
      .columns = {REVIEW_AUTHOR, REVIEW_SLUG}},
 };
@@ -285,7 +297,8 @@ static const struct fh_foreign_key review_references[] = {
 const struct fh_table model_reviews = {.name = NAME("reviews"),
                                        .position = 6,
                                        .id = 6,
-                                       .column_count = 3,
+                                       .next_id = REVIEW_COUNT + 1,
+                                       .column_count = REVIEW_COUNT,
                                        .key_count = 1,
                                        .foreign_key_count = 1,
                                        .columns = review_columns,
@@ -294,13 +307,14 @@ const struct fh_table model_reviews = {.name = NAME("reviews"),
 
 static const struct fh_table *const tables_v1[] = {&model_authors, &model_books, &model_kinds,
                                                    &model_tokens,  &model_codes, &model_slots};
-static const struct fh_table *const tables_v2[] = {&model_authors_v2, &model_books, &model_kinds,
-                                                   &model_tokens,     &model_codes, &model_slots,
+static const struct fh_table *const tables_v2[] = {&model_authors_v2, &model_books_v2, &model_kinds,
+                                                   &model_tokens,     &model_codes,    &model_slots,
                                                    &model_reviews};
 
-const struct fh_schema model_v1 = {.version = 1, .table_count = 6, .tables = tables_v1};
+const struct fh_schema model_v1 = {
+    .version = 1, .next_id = 6, .table_count = 6, .tables = tables_v1};
 const struct fh_schema model_v2 = {
-    .version = 2, .table_count = 7, .tables = tables_v2, .previous = &model_v1};
+    .version = 2, .next_id = 7, .table_count = 7, .tables = tables_v2, .previous = &model_v1};
 
 struct fh_value text_value(const char *text)
 {

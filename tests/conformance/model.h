@@ -1,5 +1,6 @@
 /* The schema the suite works on, made by hand so that no parser stands between a test and its
- * engine. */
+ * engine. Ids are what the parser would give: a table's columns by position, then its indexes and
+ * references. Every pointer of a version leads within it. */
 #ifndef FH_TESTS_CONFORMANCE_MODEL_H
 #define FH_TESTS_CONFORMANCE_MODEL_H
 
@@ -16,7 +17,8 @@ enum {
     AUTHOR_SCORE,
     AUTHOR_JOINED,
     AUTHOR_TOKEN,
-    AUTHOR_NICK
+    AUTHOR_NICK,
+    AUTHOR_COUNT
 };
 
 /* books(title text, slug text, author_id bigint, price numeric(10,2), stock smallint, rating
@@ -35,7 +37,8 @@ enum {
     BOOK_SEQUEL_SLUG,
     BOOK_SEEN,
     BOOK_DAY,
-    BOOK_WEIGHT
+    BOOK_WEIGHT,
+    BOOK_COUNT
 };
 
 /* kinds(id integer key, one column of every type) */
@@ -62,22 +65,23 @@ enum {
 
 /* tokens(id uuid key, tag text) */
 extern const struct fh_table model_tokens;
-enum { TOKEN_ID, TOKEN_TAG };
+enum { TOKEN_ID, TOKEN_TAG, TOKEN_COUNT };
 
 /* codes(region text, number integer, label text); key (region, number) */
 extern const struct fh_table model_codes;
-enum { CODE_REGION, CODE_NUMBER, CODE_LABEL };
+enum { CODE_REGION, CODE_NUMBER, CODE_LABEL, CODE_COUNT };
 
 /* slots(day date, at timestamptz, raw bytea, flag boolean, amount numeric(9,3), note text); key:
  * the first five */
 extern const struct fh_table model_slots;
-enum { SLOT_DAY, SLOT_AT, SLOT_RAW, SLOT_FLAG, SLOT_AMOUNT, SLOT_NOTE };
+enum { SLOT_DAY, SLOT_AT, SLOT_RAW, SLOT_FLAG, SLOT_AMOUNT, SLOT_NOTE, SLOT_COUNT };
 
 /* From version 2 on. reviews(id bigint key, book_author bigint, book_slug text) -> books; and a
  * second index on authors(name). */
 extern const struct fh_table model_reviews;
-enum { REVIEW_ID, REVIEW_AUTHOR, REVIEW_SLUG };
+enum { REVIEW_ID, REVIEW_AUTHOR, REVIEW_SLUG, REVIEW_COUNT };
 extern const struct fh_table model_authors_v2;
+extern const struct fh_table model_books_v2;
 
 extern const struct fh_schema model_v1;
 extern const struct fh_schema model_v2;

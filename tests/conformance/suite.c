@@ -11,6 +11,7 @@
 #define WALL_START_US INT64_C(1795226400000000) /* 2026-11-21T02:00:00Z */
 
 static const struct suite_engine *engine_under_test;
+static enum fh_tier tier_under_test = FH_TIER_SHARED;
 
 void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *what,
                        const char *message, const char *file, int line)
@@ -75,7 +76,7 @@ void suite_open_other(struct suite *s)
     enum fh_code code = s->engine->open(&s->env, &config, &s->other, &error);
     suite_assert_code(code, FH_OK, "open the other", error.message, __FILE__, __LINE__);
     suite_swap(s);
-    suite_apply_schema(s, &model_v1);
+    suite_apply_schema(s, s->schema);
     suite_swap(s);
 }
 
@@ -109,7 +110,8 @@ int suite_setup_bare(void **state)
     s->env = (struct fh_env){.loop = &s->loop, .clock = &s->clock.clock};
     fh_arena_init(&s->arena, ARENA_BYTES_MAX);
     s->epoch = 1;
-    s->home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    s->tier = tier_under_test;
+    s->schema = &model_v1;
     s->a = uuid_of(0x0a, 1);
     s->b = uuid_of(0x0b, 2);
     *state = s;
@@ -149,9 +151,16 @@ int suite_teardown(void **state)
     return handles == 0 && rc == 0 ? 0 : -1;
 }
 
+struct fh_home suite_home(const struct suite *s, const struct fh_uuid *tenant)
+{
+    struct fh_home home;
+    fh_home_of(tenant != NULL ? s->tier : FH_TIER_SHARED, tenant, &home);
+    return home;
+}
+
 struct fh_scope suite_scope(const struct suite *s, const struct fh_uuid *tenant)
 {
-    struct fh_scope scope = {.epoch = s->epoch, .home = s->home, .schema = &model_v1};
+    struct fh_scope scope = {.epoch = s->epoch, .home = suite_home(s, tenant), .schema = s->schema};
     if (tenant != NULL) {
         scope.tenant = *tenant;
     }
@@ -220,13 +229,46 @@ enum fh_code suite_run(struct suite *s, struct fh_request *request)
     return request->code;
 }
 
+struct fh_request suite_schema_request(struct suite *s, const struct fh_uuid *tenant,
+                                       const struct fh_schema *schema)
+{
+    if (s->tier == FH_TIER_SHARED) {
+        struct fh_request request = suite_request(s, FH_OP_SCHEMA_APPLY, NULL);
+        request.as.schema.target = schema;
+        return request;
+    }
+    struct fh_fence fence = {.epoch = 0};
+    enum fh_code code = suite_fence_read(s, tenant, &fence);
+    assert_true(code == FH_OK || code == FH_NO_TENANT);
+    struct fh_request request = suite_request(s, FH_OP_SCHEMA_APPLY, tenant);
+    request.scope.epoch = fence.epoch;
+    request.as.schema.target = schema;
+    request.as.schema.guard = (struct fh_fence_guard){
+        fence.generation, FH_FENCE_BIT(code == FH_OK ? fence.mode : FH_FENCE_OPEN)};
+    return request;
+}
+
 void suite_apply_schema(struct suite *s, const struct fh_schema *schema)
 {
-    struct fh_request request = suite_request(s, FH_OP_SCHEMA_APPLY, NULL);
-    request.as.schema.target = schema;
+    const struct fh_uuid *const tenants[] = {&s->a, &s->b};
+    for (size_t i = 0; i < (s->tier == FH_TIER_SHARED ? 1 : 2); i++) {
+        if (s->tier != FH_TIER_SHARED && suite_version(s, tenants[i]) == 0) {
+            continue;
+        }
+        struct fh_request request = suite_schema_request(s, tenants[i], schema);
+        enum fh_code code = suite_run(s, &request);
+        suite_assert_code(code, FH_OK, "schema apply", request.error.message, __FILE__, __LINE__);
+        assert_int_equal(request.as.schema.version_seen, schema->version);
+    }
+    s->schema = schema;
+}
+
+uint32_t suite_version(struct suite *s, const struct fh_uuid *tenant)
+{
+    struct fh_request request = suite_request(s, FH_OP_FENCE_READ, tenant);
     enum fh_code code = suite_run(s, &request);
-    suite_assert_code(code, FH_OK, "schema apply", request.error.message, __FILE__, __LINE__);
-    assert_int_equal(request.as.schema.version_seen, schema->version);
+    assert_true(code == FH_OK || code == FH_NO_TENANT);
+    return request.as.fence.schema_version;
 }
 
 enum fh_code suite_home_create(struct suite *s, const struct fh_uuid *tenant, uint64_t epoch,
@@ -237,6 +279,18 @@ enum fh_code suite_home_create(struct suite *s, const struct fh_uuid *tenant, ui
     request.as.home.fence =
         (struct fh_fence){.epoch = epoch, .generation = generation, .mode = mode};
     return suite_run(s, &request);
+}
+
+enum fh_code suite_home_erase(struct suite *s, const struct fh_uuid *tenant, uint64_t generation,
+                              uint64_t *rows_erased)
+{
+    struct fh_request request = suite_request(s, FH_OP_HOME_ERASE, tenant);
+    request.as.home.fence.generation = generation;
+    enum fh_code code = suite_run(s, &request);
+    if (rows_erased != NULL) {
+        *rows_erased = request.as.home.rows_erased;
+    }
+    return code;
 }
 
 enum fh_code suite_fence_read(struct suite *s, const struct fh_uuid *tenant, struct fh_fence *out)
@@ -418,7 +472,7 @@ size_t suite_count(struct suite *s, const struct fh_uuid *tenant, const struct f
     return list.count;
 }
 
-int fh_conformance_main(const struct suite_engine *engine, int argc, char **argv)
+static int run_parts(const char *name, const char *filter)
 {
     struct suite_part parts[] = {
         suite_part_crud(),      suite_part_writes(),   suite_part_constraints(),
@@ -433,15 +487,24 @@ int fh_conformance_main(const struct suite_engine *engine, int argc, char **argv
             tests[count++] = parts[i].tests[k];
         }
     }
-    engine_under_test = engine;
-    if (argc > 1) {
-        cmocka_set_test_filter(argv[1]); /* one test by name, or a pattern */
+    if (filter != NULL) {
+        cmocka_set_test_filter(filter);
     }
+    return _cmocka_run_group_tests(name, tests, count, NULL, NULL);
+}
+
+int fh_conformance_main(const struct suite_engine *engine, int argc, char **argv)
+{
+    int next = 1;
+    next += argc > next && fh_tier_of_name(fh_str_of(argv[next]), &tier_under_test);
+    char name[64];
+    (void)snprintf(name, sizeof(name), "%s.%s", engine->name, fh_tier_name(tier_under_test));
+    engine_under_test = engine;
     if (engine->start != NULL && engine->start() != 0) {
         (void)fprintf(stderr, "%s did not start\n", engine->name);
         return 1;
     }
-    int failed = _cmocka_run_group_tests(engine->name, tests, count, NULL, NULL);
+    int failed = run_parts(name, argc > next ? argv[next] : NULL);
     if (engine->stop != NULL) {
         engine->stop();
     }

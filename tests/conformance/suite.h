@@ -1,8 +1,11 @@
-/* The conformance suite: one set of tests over struct fh_store_ops, the same for every engine.
+/* The conformance suite: one set of tests over struct fh_store_ops, the same for every engine and
+ * every tier.
  *
- * A runner (test_<engine>.c) describes its engine and calls fh_conformance_main(). Every test
- * starts with an empty store that has the schema of model.h in the home `suite->home` and two
- * tenants in it, a and b, at epoch 1, generation 1, open.
+ * A runner (test_<engine>.c) describes its engine and calls fh_conformance_main(), whose first
+ * argument names the tier (shared when it names none), and whose next is a test or a pattern of
+ * them. Every test starts with an empty store and two tenants in it, a and b, each in its home of
+ * that tier (suite_home()), with the schema of model.h at version 1, at epoch 1, generation 1,
+ * open.
  *
  * Requests run one at a time unless a test says otherwise; the clock is virtual, so nothing here
  * depends on how fast an engine is (a request that never completes is caught by the watchdog of
@@ -52,12 +55,13 @@ struct suite {
     struct fh_env env;
     struct fh_arena arena; /* of the test and of its requests */
     struct fh_isolation_faults faults;
-    bool with_faults;       /* open() gives `faults` to the engine */
-    uint32_t queue_max;     /* 0: the engine's default */
-    struct fh_store *store; /* NULL: closed */
-    struct fh_store *other; /* NULL: not opened; see suite_open_other() */
-    uint64_t epoch;         /* of requests; 1 */
-    struct fh_home home;
+    bool with_faults;               /* open() gives `faults` to the engine */
+    uint32_t queue_max;             /* 0: the engine's default */
+    struct fh_store *store;         /* NULL: closed */
+    struct fh_store *other;         /* NULL: not opened; see suite_open_other() */
+    uint64_t epoch;                 /* of requests; 1 */
+    enum fh_tier tier;              /* of all homes */
+    const struct fh_schema *schema; /* of requests and new homes; suite_apply_schema() sets it */
     struct fh_uuid a;
     struct fh_uuid b;
     bool watchdog_barked;
@@ -105,6 +109,8 @@ void suite_reopen(struct suite *s); /* for durable engines: everything stored is
  * to another; suite_swap() makes it the one that requests go to. */
 void suite_open_other(struct suite *s);
 void suite_swap(struct suite *s);
+/* The tenant's home in the suite's tier; NULL: the shared one. */
+struct fh_home suite_home(const struct suite *s, const struct fh_uuid *tenant);
 struct fh_scope suite_scope(const struct suite *s, const struct fh_uuid *tenant);
 /* A zeroed request of the operation for the tenant (NULL: none). */
 struct fh_request suite_request(struct suite *s, enum fh_op op, const struct fh_uuid *tenant);
@@ -113,9 +119,19 @@ void suite_wait(struct suite *s, const bool *done);
 /* Submits, waits, and answers the code; checks the completion contract. */
 enum fh_code suite_run(struct suite *s, struct fh_request *request);
 
+/* Brings the shared home, or the homes that a and b have, to this schema, and requests with them.
+ */
 void suite_apply_schema(struct suite *s, const struct fh_schema *schema);
+/* The request that asks for it: `tenant` is whose dedicated home it is (its guard is what the fence
+ * is now), and not looked at in a shared one. */
+struct fh_request suite_schema_request(struct suite *s, const struct fh_uuid *tenant,
+                                       const struct fh_schema *schema);
 enum fh_code suite_home_create(struct suite *s, const struct fh_uuid *tenant, uint64_t epoch,
                                uint64_t generation, enum fh_fence_mode mode);
+enum fh_code suite_home_erase(struct suite *s, const struct fh_uuid *tenant, uint64_t generation,
+                              uint64_t *rows_erased);
+/* What the home says it is at; 0: there is no home. */
+uint32_t suite_version(struct suite *s, const struct fh_uuid *tenant);
 enum fh_code suite_fence_read(struct suite *s, const struct fh_uuid *tenant, struct fh_fence *out);
 enum fh_code suite_fence_set(struct suite *s, const struct fh_uuid *tenant,
                              struct fh_fence expected, struct fh_fence desired,
