@@ -50,6 +50,24 @@ bool fh_home_tenant(const struct fh_home *home, struct fh_uuid *tenant)
     return true;
 }
 
+bool fh_home_is_valid(const struct fh_home *home)
+{
+    if (home->tier < FH_TIER_SHARED || home->tier > FH_TIER_DATABASE) {
+        return false;
+    }
+    size_t len = strnlen(home->name, sizeof(home->name));
+    if (len == 0 || len == sizeof(home->name) || home->name[0] < 'a' || home->name[0] > 'z') {
+        return false;
+    }
+    for (size_t i = 0; i < len; i++) {
+        char c = home->name[i];
+        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_') {
+            return false;
+        }
+    }
+    return true;
+}
+
 const char *fh_tier_name(enum fh_tier tier)
 {
     FH_ASSERT(tier >= FH_TIER_SHARED && tier <= FH_TIER_DATABASE);

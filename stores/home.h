@@ -33,6 +33,9 @@ struct fh_home {
 void fh_home_of(enum fh_tier tier, const struct fh_uuid *tenant, struct fh_home *out);
 /* Whose dedicated home it is; false: a shared one, or no home's name. */
 bool fh_home_tenant(const struct fh_home *home, struct fh_uuid *tenant);
+/* Whether it may stand in a statement. Homes are made by us alone, but their names end up there: so
+ * store.c asks once for every engine. */
+bool fh_home_is_valid(const struct fh_home *home);
 static inline bool fh_home_is_dedicated(const struct fh_home *home)
 {
     return home->tier != FH_TIER_SHARED;

@@ -16,7 +16,7 @@ static enum fh_code invalid(struct fh_request *request, const char *what)
     return fh_error_set(&request->error, FH_INVALID, "%s", what);
 }
 
-static enum fh_code check_guard(struct fh_request *request, const struct fh_fence_guard *guard)
+enum fh_code fh_move_guard_check(struct fh_request *request, const struct fh_fence_guard *guard)
 {
     if (guard->generation > INT64_MAX || guard->modes == 0 || (guard->modes & ~MODES_ALL) != 0) {
         return invalid(request, "not a fence guard");
@@ -107,7 +107,7 @@ static enum fh_code check_copy_within(struct fh_request *request)
 {
     const struct fh_op_copy_within *copy = &request->as.copy_within;
     struct fh_uuid owner;
-    if (fh_home_equal(&copy->source, &request->scope.home) ||
+    if (!fh_home_is_valid(&copy->source) || fh_home_equal(&copy->source, &request->scope.home) ||
         copy->source.tier == FH_TIER_DATABASE || request->scope.home.tier == FH_TIER_DATABASE ||
         (fh_home_is_dedicated(&copy->source) &&
          !(fh_home_tenant(&copy->source, &owner) && fh_uuid_eq(&owner, &request->scope.tenant)))) {
@@ -118,7 +118,7 @@ static enum fh_code check_copy_within(struct fh_request *request)
         copy->source_epoch > INT64_MAX) {
         return invalid(request, "a page of a move is out of bounds");
     }
-    enum fh_code code = check_guard(request, &copy->source_guard);
+    enum fh_code code = fh_move_guard_check(request, &copy->source_guard);
     return code == FH_OK ? check_bound(request, copy->table, copy->after) : code;
 }
 
@@ -153,7 +153,7 @@ struct fh_fence_guard *fh_move_op_guard(struct fh_request *request)
 enum fh_code fh_move_op_check(struct fh_request *request)
 {
     const struct fh_fence_guard *guard = fh_move_op_guard(request);
-    enum fh_code code = guard != NULL ? check_guard(request, guard) : FH_OK;
+    enum fh_code code = guard != NULL ? fh_move_guard_check(request, guard) : FH_OK;
     if (code != FH_OK) {
         return code;
     }

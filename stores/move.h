@@ -208,6 +208,9 @@ struct fh_request;
 /* What the operation requires of the fence; NULL: it is none of the above, or asks nothing. */
 struct fh_fence_guard *fh_move_op_guard(struct fh_request *request);
 
+/* For store.c: a guard's own bounds; FH_INVALID with request->error. */
+FH_MUST_CHECK enum fh_code fh_move_guard_check(struct fh_request *request,
+                                               const struct fh_fence_guard *guard);
 /* For store.c: bounds of the operations above, what to withhold of them, and whether all that they
  * return is the scope's tenant's. */
 FH_MUST_CHECK enum fh_code fh_move_op_check(struct fh_request *request);

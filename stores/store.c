@@ -165,6 +165,16 @@ static enum fh_code check_credential(struct fh_request *request)
     return FH_OK;
 }
 
+static enum fh_code check_schema(struct fh_request *request)
+{
+    if (request->as.schema.target == NULL) {
+        return invalid(request, "no target schema");
+    }
+    return fh_home_is_dedicated(&request->scope.home)
+               ? fh_move_guard_check(request, &request->as.schema.guard)
+               : FH_OK;
+}
+
 static enum fh_code check_op(struct fh_request *request)
 {
     switch (request->op) {
@@ -187,7 +197,7 @@ static enum fh_code check_op(struct fh_request *request)
         }
         return FH_OK;
     case FH_OP_SCHEMA_APPLY:
-        return request->as.schema.target != NULL ? FH_OK : invalid(request, "no target schema");
+        return check_schema(request);
     case FH_OP_CREDENTIAL:
         return check_credential(request);
     case FH_OP_HOME_ERASE:
@@ -197,26 +207,6 @@ static enum fh_code check_op(struct fh_request *request)
     default:
         return fh_move_op_check(request);
     }
-}
-
-/* Homes are made by us alone, but their names end up in statements: so they are checked here, once
- * for every engine. */
-static bool home_valid(const struct fh_home *home)
-{
-    if (home->tier < FH_TIER_SHARED || home->tier > FH_TIER_DATABASE) {
-        return false;
-    }
-    size_t len = strnlen(home->name, sizeof(home->name));
-    if (len == 0 || len == sizeof(home->name) || home->name[0] < 'a' || home->name[0] > 'z') {
-        return false;
-    }
-    for (size_t i = 0; i < len; i++) {
-        char c = home->name[i];
-        if ((c < 'a' || c > 'z') && (c < '0' || c > '9') && c != '_') {
-            return false;
-        }
-    }
-    return true;
 }
 
 static enum fh_code check_scope(struct fh_request *request)
@@ -229,7 +219,7 @@ static enum fh_code check_scope(struct fh_request *request)
         return invalid(request, tenantless ? "this operation is on behalf of no tenant"
                                            : "the request names no tenant");
     }
-    if (request->op != FH_OP_CHECK && !home_valid(&scope->home)) {
+    if (request->op != FH_OP_CHECK && !fh_home_is_valid(&scope->home)) {
         return invalid(request, "the request names no home");
     }
     struct fh_uuid owner;
@@ -279,8 +269,12 @@ static void withhold(struct fh_request *request)
         request->as.check.count = 0;
         return;
     case FH_OP_CREDENTIAL:
-        request->as.credential.secret = FH_STR("");
         request->as.credential.user = FH_STR("");
+        request->as.credential.secret = FH_STR("");
+        request->as.credential.database = FH_STR("");
+        request->as.credential.host = FH_STR("");
+        request->as.credential.port = FH_STR("");
+        request->as.credential.namespace = FH_STR("");
         return;
     case FH_OP_HOME_CREATE:
     case FH_OP_HOME_ERASE:

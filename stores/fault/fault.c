@@ -16,7 +16,7 @@
 #define PPM 1000000
 #define DELAY_TURNS_MAX 8
 #define OPS_MAX 64 /* bits of a set */
-_Static_assert(FH_OP_SIZE < OPS_MAX, "an operation has a bit in a set of them");
+_Static_assert(FH_OP_COPY_WITHIN < OPS_MAX, "an operation has a bit in a set of them");
 
 struct fault_store {
     struct fh_store store; /* first */
@@ -180,6 +180,7 @@ static void inner_done_cb(struct fh_request *inner)
     outer->error = inner->error;
     outer->epoch_seen = inner->epoch_seen;
     outer->mode_seen = inner->mode_seen;
+    outer->version_seen = inner->version_seen;
     if (operation->hold_after && !operation->self->store.closing) {
         hold(operation);
         return;
@@ -295,7 +296,8 @@ static struct fate aimed_fate(const struct fh_fault_aim *aim, enum fh_op op)
 static struct fate drawn_fate(struct fault_store *self, enum fh_op op)
 {
     const struct fh_fault_plan *plan = &self->plan;
-    bool writes = op == FH_OP_COMMIT || op == FH_OP_APPLY || op == FH_OP_FENCE_SET;
+    bool writes =
+        op == FH_OP_COMMIT || op == FH_OP_APPLY || op == FH_OP_COPY_WITHIN || op == FH_OP_FENCE_SET;
     struct fate fate = {.refusal = FH_OK};
     /* All drawn for every request, so that one fault does not shift the others. */
     bool refuse = happens(self, plan->refuse_ppm);
@@ -430,6 +432,7 @@ enum fh_code fh_store_fault_create(const struct fh_env *env, struct fh_store *wr
                                       .capabilities = wrapped->ops->capabilities,
                                       .open = fault_open,
                                       .submit = fault_submit,
+                                      .preview = wrapped->ops->preview,
                                       .cancel = fault_cancel,
                                       .stats = fault_stats,
                                       .close = fault_close};

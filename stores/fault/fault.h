@@ -34,9 +34,10 @@ void fh_store_fault_set_plan(struct fh_store *store, const struct fh_fault_plan 
 #define FH_FAULT_OP(op) (UINT64_C(1) << (unsigned)(op))
 #define FH_FAULT_OPS_ALL UINT64_MAX
 /* What a mover asks of a store, its preparations and fences included. */
-#define FH_FAULT_OPS_MOVER                                                            \
-    (~(FH_FAULT_OP(FH_OP_GET) | FH_FAULT_OP(FH_OP_LIST) | FH_FAULT_OP(FH_OP_COMMIT) | \
-       FH_FAULT_OP(FH_OP_EVENTS) | FH_FAULT_OP(FH_OP_SCHEMA_APPLY) | FH_FAULT_OP(FH_OP_CHECK)))
+#define FH_FAULT_OPS_MOVER                                                                      \
+    (~(FH_FAULT_OP(FH_OP_GET) | FH_FAULT_OP(FH_OP_LIST) | FH_FAULT_OP(FH_OP_COMMIT) |           \
+       FH_FAULT_OP(FH_OP_EVENTS) | FH_FAULT_OP(FH_OP_SCHEMA_APPLY) | FH_FAULT_OP(FH_OP_CHECK) | \
+       FH_FAULT_OP(FH_OP_CREDENTIAL)))
 
 enum fh_fault_kind {
     FH_FAULT_REFUSE = 1,  /* submit refuses with `code` */

@@ -296,6 +296,39 @@ static void test_aims(void **state)
     assert_int_equal(fh_store_fault_aims(f->store), 0);
 }
 
+/* A request that was made for another version comes back with the one there is. */
+static void test_versions_pass_through(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_request request = {.op = FH_OP_SCHEMA_APPLY};
+    request.as.schema.target = &model_v2;
+    assert_int_equal(run(f, &request, NULL), FH_OK);
+    struct fh_key key = key_author(1);
+    request = (struct fh_request){.op = FH_OP_GET};
+    request.as.get.keys = &key;
+    request.as.get.count = 1;
+    assert_int_equal(run(f, &request, NULL), FH_STALE_SCHEMA);
+    assert_int_equal(request.version_seen, 2);
+    assert_ptr_equal(f->store->ops->preview, f->memory->ops->preview);
+    assert_int_equal(f->store->ops->capabilities, f->memory->ops->capabilities);
+}
+
+static void test_aims_at_copies(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_request request = {.op = FH_OP_COPY_WITHIN};
+    struct fh_op_copy_within *copy = &request.as.copy_within;
+    *copy = (struct fh_op_copy_within){
+        .guard = guard, .source_guard = guard, .table = &model_authors, .limit = 10};
+    fh_home_of(FH_TIER_SCHEMA, &f->tenant, &copy->source);
+    assert_int_equal(run(f, &request, NULL), FH_NO_TENANT); /* the wrapped store's answer */
+    aim(f, FH_FAULT_OPS_MOVER, 1, FH_FAULT_FAIL_BEFORE);
+    assert_int_equal(run(f, &request, NULL), FH_UNAVAILABLE);
+    plan(f, (struct fh_fault_plan){.seed = 1, .unknown_before_ppm = ALWAYS});
+    assert_int_equal(run(f, &request, NULL), FH_OUTCOME_UNKNOWN);
+    assert_int_equal(fh_store_fault_count(f->store, FH_FAULT_OP(FH_OP_COPY_WITHIN)), 3);
+}
+
 static void test_a_plan_and_the_mover(void **state)
 {
     struct fixture *f = *state;
@@ -460,6 +493,8 @@ int main(void)
                                        TEST(test_a_seed_repeats),
                                        TEST(test_aims),
                                        TEST(test_a_plan_and_the_mover),
+                                       TEST(test_versions_pass_through),
+                                       TEST(test_aims_at_copies),
                                        TEST(test_views_do_not_leak),
                                        TEST(test_hold_and_release),
                                        TEST(test_close_lets_go)};

@@ -95,6 +95,12 @@ static struct fh_request request_of(struct fixture *f, enum fh_op op)
     case FH_OP_TALLY:
         request.as.tally.since = (struct fh_str){cursor, sizeof(cursor)};
         break;
+    case FH_OP_COPY_WITHIN:
+        fh_home_of(FH_TIER_SCHEMA, &f->tenant, &request.as.copy_within.source);
+        request.as.copy_within.source_guard = (struct fh_fence_guard){1, 2};
+        request.as.copy_within.table = &model_authors;
+        request.as.copy_within.limit = FH_APPLY_ROWS_MAX;
+        break;
     default:
         break;
     }
@@ -123,19 +129,19 @@ static void refused(struct fixture *f, struct fh_request request, enum fh_code e
 static void test_every_operation_passes(void **state)
 {
     struct fixture *f = *state;
-    for (enum fh_op op = FH_OP_SNAPSHOT_OPEN; op <= FH_OP_SIZE; op++) {
+    for (enum fh_op op = FH_OP_SNAPSHOT_OPEN; op <= FH_OP_COPY_WITHIN; op++) {
         struct fh_request request = request_of(f, op);
         passes(f, &request);
     }
     struct fh_request request = request_of(f, FH_OP_SNAPSHOT_OPEN);
-    request.op = (enum fh_op)(FH_OP_SIZE + 1);
+    request.op = (enum fh_op)(FH_OP_COPY_WITHIN + 1);
     refused(f, request, FH_INVALID);
 }
 
 static void test_scopes_and_guards(void **state)
 {
     struct fixture *f = *state;
-    for (enum fh_op op = FH_OP_SNAPSHOT_OPEN; op <= FH_OP_SIZE; op++) {
+    for (enum fh_op op = FH_OP_SNAPSHOT_OPEN; op <= FH_OP_COPY_WITHIN; op++) {
         struct fh_request request = request_of(f, op);
         request.scope.tenant = (struct fh_uuid){{0}};
         refused(f, request, FH_INVALID);
@@ -299,6 +305,59 @@ static void test_batches(void **state)
     refused(f, request, FH_INVALID);
 }
 
+static void test_copies_within(void **state)
+{
+    struct fixture *f = *state;
+    static const char state_bytes[FH_MOVE_STATE_MAX + 1];
+    struct fh_request request = request_of(f, FH_OP_COPY_WITHIN);
+    struct fh_op_copy_within *copy = &request.as.copy_within;
+    const struct fh_op_copy_within good = *copy;
+    const struct fh_home shared = request.scope.home;
+    request.scope.home = good.source; /* and back */
+    copy->source = shared;
+    passes(f, &request);
+    copy->source = good.source; /* from a home into itself */
+    refused(f, request, FH_INVALID);
+    request.scope.home = shared;
+    fh_home_of(FH_TIER_DATABASE, &f->tenant, &copy->source);
+    refused(f, request, FH_INVALID);
+    fh_home_of(FH_TIER_SCHEMA, &f->other, &copy->source); /* not the tenant's */
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    fh_home_of(FH_TIER_DATABASE, &f->tenant, &request.scope.home);
+    refused(f, request, FH_INVALID);
+    request.scope.home = shared;
+    static const struct fh_home bad_sources[] = {
+        {0, FH_HOME_SHARED}, {FH_TIER_SHARED, "fh\"x"}, {FH_TIER_SHARED, ""}};
+    for (size_t i = 0; i < sizeof(bad_sources) / sizeof(bad_sources[0]); i++) {
+        fh_home_of(FH_TIER_SCHEMA, &f->tenant, &request.scope.home);
+        copy->source = bad_sources[i];
+        refused(f, request, FH_INVALID);
+    }
+    request.scope.home = shared;
+    *copy = good;
+    copy->source_guard.modes = 0;
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    copy->table = &model_reviews; /* of the next version */
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    copy->limit = 0;
+    refused(f, request, FH_INVALID);
+    copy->limit = FH_APPLY_ROWS_MAX + 1;
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    struct fh_key other = key_code("r", 1);
+    copy->after = &other;
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    copy->source_epoch = UINT64_MAX;
+    refused(f, request, FH_INVALID);
+    *copy = good;
+    copy->state = (struct fh_str){state_bytes, FH_MOVE_STATE_MAX + 1};
+    refused(f, request, FH_INVALID);
+}
+
 /* Starts a request and lets the engine put these results in it. */
 static void begin(struct fixture *f, struct fh_request *request, enum fh_op op)
 {
@@ -414,6 +473,7 @@ int main(void)
                                        TEST(test_scan_bounds),
                                        TEST(test_cursors),
                                        TEST(test_batches),
+                                       TEST(test_copies_within),
                                        TEST(test_foreign_rows),
                                        TEST(test_what_is_withheld)};
     return cmocka_run_group_tests(tests, NULL, NULL);

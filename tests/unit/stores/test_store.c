@@ -146,6 +146,90 @@ static void test_scopes_refused(void **state)
     refused(f, &request, FH_SHUTTING_DOWN);
 }
 
+/* A dedicated home is its tenant's alone. */
+static void test_dedicated_homes_refused(void **state)
+{
+    struct fixture *f = *state;
+    static const enum fh_op ops[] = {FH_OP_EVENTS,     FH_OP_HOME_CREATE,  FH_OP_HOME_ERASE,
+                                     FH_OP_FENCE_READ, FH_OP_SCHEMA_APPLY, FH_OP_CREDENTIAL,
+                                     FH_OP_SIZE};
+    const struct fh_uuid other = uuid_of(0x77, 7);
+    for (size_t i = 0; i < sizeof(ops) / sizeof(ops[0]); i++) {
+        for (enum fh_tier tier = FH_TIER_SCHEMA; tier <= FH_TIER_DATABASE; tier++) {
+            struct fh_request request = request_of(f, ops[i]);
+            request.scope.tenant = f->tenant;
+            fh_home_of(tier, &other, &request.scope.home);
+            refused(f, &request, FH_INVALID);
+            (void)snprintf(request.scope.home.name, sizeof(request.scope.home.name), "%s",
+                           FH_HOME_SHARED);
+            refused(f, &request, FH_INVALID);
+            fh_home_of(tier, &f->tenant, &request.scope.home);
+            request.scope.tenant = (struct fh_uuid){{0}};
+            refused(f, &request, FH_INVALID);
+        }
+    }
+    struct fh_request request = request_of(f, FH_OP_HOME_CREATE);
+    fh_home_of(FH_TIER_SCHEMA, &f->tenant, &request.scope.home);
+    request.as.home.fence = (struct fh_fence){1, 1, FH_FENCE_OPEN};
+    request.scope.schema = NULL; /* it is made with its tables */
+    refused(f, &request, FH_INVALID);
+}
+
+static void test_schema_guards(void **state)
+{
+    struct fixture *f = *state;
+    static const struct fh_fence_guard bad[] = {
+        {(uint64_t)INT64_MAX + 1, 2}, {1, 0}, {1, 1}, {1, 2 | 1 << 5}};
+    struct fh_request request = request_of(f, FH_OP_SCHEMA_APPLY);
+    request.scope.tenant = f->tenant;
+    request.as.schema.target = &model_v1;
+    fh_home_of(FH_TIER_DATABASE, &f->tenant, &request.scope.home);
+    for (size_t i = 0; i < sizeof(bad) / sizeof(bad[0]); i++) {
+        request.as.schema.guard = bad[i];
+        refused(f, &request, FH_INVALID);
+    }
+    request.as.schema.guard = (struct fh_fence_guard){1, FH_FENCE_BIT(FH_FENCE_OPEN)};
+    assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+    fh_request_complete(&request, FH_OK);
+    request = request_of(f, FH_OP_SCHEMA_APPLY); /* a shared home's is not looked at */
+    request.as.schema.target = &model_v1;
+    assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+    fh_request_complete(&request, FH_OK);
+}
+
+static void test_credentials(void **state)
+{
+    struct fixture *f = *state;
+    const struct fh_table *tables[FH_CREDENTIAL_TABLES_MAX + 1];
+    for (size_t i = 0; i <= FH_CREDENTIAL_TABLES_MAX; i++) {
+        tables[i] = &model_authors;
+    }
+    struct fh_request request = request_of(f, FH_OP_CREDENTIAL);
+    refused(f, &request, FH_PRECONDITION); /* in a shared home there are others' rows */
+    fh_home_of(FH_TIER_DATABASE, &f->tenant, &request.scope.home);
+    request.as.credential.tables = tables;
+    request.as.credential.table_count = FH_CREDENTIAL_TABLES_MAX + 1;
+    refused(f, &request, FH_INVALID);
+    request.as.credential.table_count = 1;
+    tables[0] = &model_reviews; /* of version 2 */
+    refused(f, &request, FH_INVALID);
+    tables[0] = &model_authors;
+    request.as.credential.action = (enum fh_credential_action)(FH_CREDENTIAL_REVOKE + 1);
+    refused(f, &request, FH_INVALID);
+    request.as.credential.action = FH_CREDENTIAL_ISSUE;
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+        assert_int_equal(request.as.credential.secret.len, 0);
+        request.as.credential.user = FH_STR("user");
+        request.as.credential.secret = FH_STR("secret");
+        request.as.credential.host = FH_STR("host");
+        fh_request_complete(&request, i == 0 ? FH_OUTCOME_UNKNOWN : FH_OK);
+        assert_int_equal(request.as.credential.secret.len, i == 0 ? 0 : 6);
+        assert_int_equal(request.as.credential.user.len, i == 0 ? 0 : 4);
+        assert_int_equal(request.as.credential.host.len, i == 0 ? 0 : 4);
+    }
+}
+
 static void test_reads_refused(void **state)
 {
     struct fixture *f = *state;
@@ -417,6 +501,9 @@ static void test_broken_contracts_abort(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_scopes_refused),
+                                       TEST(test_dedicated_homes_refused),
+                                       TEST(test_schema_guards),
+                                       TEST(test_credentials),
                                        TEST(test_reads_refused),
                                        TEST(test_commits_refused),
                                        TEST(test_a_foreign_row_is_withheld),
