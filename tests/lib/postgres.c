@@ -22,12 +22,16 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
+#include "base/buf.h"
+#include "stores/pg/admin_sql.h"
 #include "tests/lib/pg_guardian.h"
 
 #define READY_TRIES_MAX 600 /* of 50 ms */
 #define PORT_TRIES_MAX 5
 #define PATH_SIZE 256
 #define DSN_SIZE 512
+#define SCRIPT_BYTES_MAX (64u * 1024)
+#define HOMES_MAX 4096
 
 struct fh_pgtest {
     char directory[PATH_SIZE];
@@ -298,9 +302,10 @@ static void print_log(const struct fh_pgtest *pg)
 static enum fh_code make_roles(struct fh_pgtest *pg)
 {
     static const char *const statements[] = {
-        "create role freehold_owner login nosuperuser nocreaterole nobypassrls",
+        "create role freehold_owner login nosuperuser createdb nocreaterole nobypassrls",
         "create role freehold_app login nosuperuser nobypassrls noinherit nocreatedb nocreaterole",
-        "create role freehold_bypass login nosuperuser bypassrls inherit in role freehold_app",
+        "create role freehold_bypass login nosuperuser bypassrls inherit in role freehold_app, "
+        "freehold_owner",
         "grant set on parameter session_replication_role to freehold_app",
         "create database freehold owner freehold_owner template template0",
     };
@@ -310,6 +315,17 @@ static enum fh_code make_roles(struct fh_pgtest *pg)
         }
     }
     return FH_OK;
+}
+
+static bool install_functions(struct fh_pgtest *pg)
+{
+    struct fh_buf script;
+    fh_buf_init(&script, SCRIPT_BYTES_MAX);
+    bool ok = fh_pg_admin_script(role_names[FH_PGTEST_OWNER], role_names[FH_PGTEST_APP], &script) ==
+                  FH_OK &&
+              fh_pgtest_exec(pg, FH_PGTEST_SUPERUSER, script.data);
+    fh_buf_close(&script);
+    return ok;
 }
 
 enum fh_code fh_pgtest_start(const struct fh_pgtest_options *options, struct fh_pgtest **out)
@@ -355,6 +371,10 @@ enum fh_code fh_pgtest_start(const struct fh_pgtest_options *options, struct fh_
         goto fail;
     }
     write_dsns(pg, false);
+    if (!install_functions(pg)) {
+        code = FH_INTERNAL;
+        goto fail;
+    }
     *out = pg;
     return FH_OK;
 fail:
@@ -465,6 +485,44 @@ bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char 
         (void)snprintf(out, out_size, "%s", PQgetvalue(result, 0, 0));
     }
     PQclear(result);
+    PQfinish(conn);
+    return ok;
+}
+
+/* Each statement that the query gives, one after the other; false when one fails. */
+static bool exec_each(PGconn *conn, const char *query)
+{
+    PGresult *statements = PQexec(conn, query);
+    bool ok = PQresultStatus(statements) == PGRES_TUPLES_OK && PQntuples(statements) < HOMES_MAX;
+    for (int i = 0; ok && i < PQntuples(statements); i++) {
+        PGresult *result = PQexec(conn, PQgetvalue(statements, i, 0));
+        ok =
+            PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+        PQclear(result);
+    }
+    PQclear(statements);
+    return ok;
+}
+
+bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
+{
+    static const char *const queries[] = {
+        "select format('drop database %I with (force)', datname) from pg_database where datname ~ "
+        "'^(t_[0-9a-f]{32}|fh_template_.*)$'",
+        "select format('drop schema %I cascade', nspname) from pg_namespace where nspname ~ "
+        "'^t_[0-9a-f]{32}$' or nspname = 'fh_shared'",
+        "select format('revoke set on parameter session_replication_role from %1$I; drop owned by "
+        "%1$I; drop role %1$I', rolname) from pg_roles where rolname ~ '^t_[0-9a-f]{32}(_|$)'",
+    };
+    PGconn *conn = PQconnectdb(pg->dsn[FH_PGTEST_SUPERUSER][FH_PGTEST_UNIX]);
+    bool ok = PQstatus(conn) == CONNECTION_OK;
+    (void)PQsetNoticeProcessor(conn, ignore_notice_cb, NULL);
+    for (size_t i = 0; ok && i < sizeof(queries) / sizeof(queries[0]); i++) {
+        ok = exec_each(conn, queries[i]);
+    }
+    if (!ok) {
+        (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
+    }
     PQfinish(conn);
     return ok;
 }

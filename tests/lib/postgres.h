@@ -2,9 +2,10 @@
  *
  * Lives in a temporary directory of its own, listens on a unix socket there and on 127.0.0.1 at a
  * free port, and trusts everybody. Everybody's database is freehold. Roles: postgres (superuser),
- * freehold_owner (owns the database freehold), freehold_app (serving role: owns nothing,
- * NOBYPASSRLS, NOINHERIT), freehold_bypass (BYPASSRLS, with freehold_app's rights: only for tests
- * that take RLS away).
+ * freehold_owner (owns the database freehold, CREATEDB), freehold_app (serving role: owns nothing,
+ * NOBYPASSRLS, NOINHERIT), freehold_bypass (BYPASSRLS, with freehold_app's rights and the owner's,
+ * so in every home: only for tests that take RLS away). The functions of stores/pg/admin_sql.h are
+ * installed.
  *
  * A guardian process is the postmaster's parent: it carries out kill, freeze and restart by process
  * id, and when the test process ends, however it ends, the guardian's pipe closes and it stops the
@@ -61,6 +62,10 @@ FH_MUST_CHECK bool fh_pgtest_exec(struct fh_pgtest *pg, enum fh_pgtest_role role
 /* First column of the first row as text into `out` (cut to its size); false when there is none. */
 FH_MUST_CHECK bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *sql,
                                    char *out, size_t out_size);
+
+/* Drops every home: fh_shared, dedicated schemas and databases, the roles of tenants. Whoever is
+ * connected to such a database is thrown out. */
+FH_MUST_CHECK bool fh_pgtest_reset_homes(struct fh_pgtest *pg);
 
 /* A connection of its own that stays open: holds locks of an open transaction, or just a place.
  * NULL and a message on stderr when it cannot be had. */

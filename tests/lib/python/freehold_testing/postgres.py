@@ -25,6 +25,8 @@ log_min_error_statement = panic
 log_parameter_max_length_on_error = 0
 """
 START_TRIES = 20
+# What fh_pg_admin_script() gives for these two roles; a unit test compares them.
+ADMIN_SQL = pathlib.Path(__file__).with_name("pg_admin.sql")
 
 
 def programs():
@@ -71,11 +73,12 @@ class Cluster:
             file.write(f"{SETTINGS}unix_socket_directories = '{self.folder}'\n")
         self.pick_port()
         self.sql(
-            "create role freehold_owner login noinherit",
+            "create role freehold_owner login noinherit createdb",
             "create role freehold_app login noinherit",
             "grant set on parameter session_replication_role to freehold_app",
             "create database freehold owner freehold_owner",
         )
+        self.sql(ADMIN_SQL.read_text(), database="freehold")
 
     def pick_port(self):
         """A port that was free a moment ago may be gone: another is tried."""
