@@ -11,7 +11,7 @@ struct entry {
     uint8_t hash[FH_TOKEN_HASH_BYTES];
     uint64_t generation;
     struct fh_token_cached value;
-    char subject[];
+    char texts[]; /* the subject, the grants */
 };
 
 static struct fh_str entry_key(const void *item)
@@ -75,15 +75,20 @@ void fh_token_cache_put(struct fh_token_cache *cache, const uint8_t hash[FH_TOKE
         return;
     }
     const struct fh_str subject = value->claims.subject;
-    struct entry *entry = fh_malloc(sizeof(*entry) + subject.len);
+    const struct fh_str tables = value->claims.grants.tables;
+    struct entry *entry = fh_malloc(sizeof(*entry) + subject.len + tables.len);
     if (entry == NULL) {
         return;
     }
     memcpy(entry->hash, hash, sizeof(entry->hash));
     entry->generation = generation;
     entry->value = *value;
-    memcpy(entry->subject, subject.data, subject.len);
-    entry->value.claims.subject.data = entry->subject;
+    memcpy(entry->texts, subject.data, subject.len);
+    entry->value.claims.subject.data = entry->texts;
+    if (tables.len > 0) {
+        memcpy(entry->texts + subject.len, tables.data, tables.len);
+        entry->value.claims.grants.tables.data = entry->texts + subject.len;
+    }
     if (fh_token_cache_count(cache) >= cache->count_max) {
         drop(cache, FH_CONTAINER_OF(cache->recent.prev, struct entry, node));
     }

@@ -26,7 +26,7 @@ struct fh_token_cache {
 
 struct fh_token_cached {
     enum fh_realm realm;
-    struct fh_claims claims; /* the subject is owned by the entry */
+    struct fh_claims claims; /* the subject and the grants are owned by the entry */
 };
 
 void fh_token_cache_init(struct fh_token_cache *cache, size_t count_max);

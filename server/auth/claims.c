@@ -191,6 +191,7 @@ enum fh_code fh_claims_read(const json_t *claims, enum fh_realm realm, struct fh
     if (code != FH_OK) {
         return code;
     }
+    out->grants = (struct fh_grants){.restricted = false};
     out->subject = fh_json_text(claims, "sub");
     if (!fh_subject_valid(out->subject)) {
         return fh_error_set(error, FH_UNAUTHENTICATED,

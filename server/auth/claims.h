@@ -19,8 +19,9 @@
 
 struct fh_claims {
     struct fh_str subject;
-    struct fh_uuid tenant; /* nil in the operator realm */
-    uint32_t roles;        /* the known ones of this realm; may be 0: known, and allowed nothing */
+    struct fh_uuid tenant;   /* nil in the operator realm */
+    struct fh_grants grants; /* read apart: fh_grants_read() */
+    uint32_t roles; /* the known ones of this realm; may be 0: known, and allowed nothing */
     int64_t expires_us;
     int64_t not_before_us; /* INT64_MIN when not said */
 };

@@ -6,6 +6,7 @@
 
 #include "base/str.h"
 #include "base/uuid.h"
+#include "server/auth/grants.h"
 
 /* Tenants and operators are two realms: own listener, own issuer, own audience. */
 enum fh_realm { FH_REALM_TENANT = 1, FH_REALM_OPERATOR };
@@ -28,10 +29,11 @@ enum fh_role {
 
 struct fh_principal {
     enum fh_realm realm;
-    struct fh_uuid tenant; /* nil in the operator realm */
-    struct fh_str subject; /* "sub"; borrowed from the call's arena */
-    uint32_t roles;        /* fh_role bits */
-    int64_t expires_at_us; /* wall time */
+    struct fh_uuid tenant;   /* nil in the operator realm */
+    struct fh_str subject;   /* "sub"; borrowed from the call's arena */
+    uint32_t roles;          /* fh_role bits */
+    struct fh_grants grants; /* on tables; as the subject, of the call's arena */
+    int64_t expires_at_us;   /* wall time */
 };
 
 #endif

@@ -268,8 +268,8 @@ static enum fh_code check_signature(const struct fh_jwt *jwt, const struct issue
 }
 
 static enum fh_code verify_parts(struct fh_verifier *verifier, enum fh_realm realm,
-                                 const struct fh_jwt *jwt, int64_t now_us, struct fh_claims *out,
-                                 struct fh_error *error)
+                                 const struct fh_jwt *jwt, int64_t now_us, struct fh_arena *arena,
+                                 struct fh_claims *out, struct fh_error *error)
 {
     const json_t *name = json_object_get(jwt->claims, "iss");
     if (!json_is_string(name)) {
@@ -287,6 +287,9 @@ static enum fh_code verify_parts(struct fh_verifier *verifier, enum fh_realm rea
         code = fh_claims_read(jwt->claims, realm, fh_str_of(issuer->audience), out, error);
     }
     if (code == FH_OK) {
+        code = fh_grants_read(jwt->claims, arena, &out->grants, error);
+    }
+    if (code == FH_OK) {
         code = fh_claims_check_time(out, now_us, error);
     }
     return code;
@@ -299,7 +302,9 @@ static enum fh_code fill(const struct fh_token_cached *value, struct fh_arena *a
     out->tenant = value->claims.tenant;
     out->roles = value->claims.roles;
     out->expires_at_us = value->claims.expires_us;
-    return fh_arena_str(arena, value->claims.subject, &out->subject);
+    out->grants.restricted = value->claims.grants.restricted;
+    enum fh_code code = fh_arena_str(arena, value->claims.grants.tables, &out->grants.tables);
+    return code != FH_OK ? code : fh_arena_str(arena, value->claims.subject, &out->subject);
 }
 
 static enum fh_code verify(struct fh_verifier *verifier, enum fh_realm realm, struct fh_str token,
@@ -328,7 +333,7 @@ static enum fh_code verify(struct fh_verifier *verifier, enum fh_realm realm, st
         return code;
     }
     struct fh_token_cached value = {.realm = realm};
-    code = verify_parts(verifier, realm, &jwt, now_us, &value.claims, error);
+    code = verify_parts(verifier, realm, &jwt, now_us, arena, &value.claims, error);
     if (code == FH_OK) {
         code = fill(&value, arena, out);
     }

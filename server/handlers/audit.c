@@ -148,32 +148,31 @@ static enum fh_code open_position(const struct fh_tenant_call *base, const char 
     return FH_OK;
 }
 
-static void list_events(struct fh_call *call, void *arg)
+static enum fh_code read_events(struct fh_tenant_call *base, struct fh_error *error)
 {
     const Freehold__V1__ListEventsRequest *in =
-        (const Freehold__V1__ListEventsRequest *)fh_call_request(call);
-    struct fh_tenant_call *base = fh_tenant_call_create(call, arg, sizeof(*base), answer_events);
-    struct fh_error error = FH_ERROR_INIT;
-    enum fh_code code = FH_OK;
-    if (base == NULL) {
-        return;
-    }
+        (const Freehold__V1__ListEventsRequest *)fh_call_request(base->call);
     size_t limit = in->page_size == 0 ? PAGE_SIZE_DEFAULT : (size_t)in->page_size;
     struct fh_request *request = &base->routed.request;
     request->op = FH_OP_EVENTS;
     request->as.events = (struct fh_op_events){
         .limit = limit > FH_EVENTS_MAX ? FH_EVENTS_MAX : limit,
     };
-    if (in->page_size < 0) {
-        code = fh_error_field(&error, FH_INVALID, "page_size", "page_size is negative");
-    } else if (in->page_token[0] != '\0') {
-        code = open_position(base, in->page_token, &request->as.events, &error);
+    enum fh_code code = fh_grants_check_all(&base->principal->grants, error);
+    if (code == FH_OK && in->page_size < 0) {
+        code = fh_error_field(error, FH_INVALID, "page_size", "page_size is negative");
     }
-    if (code != FH_OK) {
-        fh_call_fail_as(call, code, &error);
-        return;
+    if (code == FH_OK && in->page_token[0] != '\0') {
+        code = open_position(base, in->page_token, &request->as.events, error);
     }
-    fh_tenant_call_submit(base);
+    return code;
+}
+
+static void list_events(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = {
+        .size = sizeof(struct fh_tenant_call), .read = read_events, .answer = answer_events};
+    fh_tenant_call_run(call, arg, &method);
 }
 
 static const struct fh_rpc_method methods[] = {

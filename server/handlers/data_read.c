@@ -39,30 +39,28 @@ static void answer_get(struct fh_tenant_call *base)
     fh_call_reply(base->call, &record->base);
 }
 
-void fh_data_get_record(struct fh_call *call, void *arg)
+static enum fh_code read_get(struct fh_tenant_call *base, struct fh_error *error)
 {
+    struct get_call *get = (struct get_call *)base;
     const Freehold__V1__GetRecordRequest *in =
-        (const Freehold__V1__GetRecordRequest *)fh_call_request(call);
-    struct get_call *get = fh_tenant_call_create(call, arg, sizeof(*get), answer_get);
-    if (get == NULL) {
-        return;
-    }
-    struct fh_error error = FH_ERROR_INIT;
+        (const Freehold__V1__GetRecordRequest *)fh_call_request(base->call);
     enum fh_code code =
-        fh_record_name_parse(fh_str_of(in->name), "name", &get->base.principal->tenant,
-                             get->base.schema, fh_call_arena(call), &get->key, &error);
+        fh_tenant_call_key(base, fh_str_of(in->name), "name", FH_GRANT_READ, &get->key, error);
     if (code == FH_OK) {
-        code = fh_mask_parse(in->read_mask, get->key.table, "read_mask", &get->mask, &error);
+        code = fh_mask_parse(in->read_mask, get->key.table, "read_mask", &get->mask, error);
     }
-    if (code != FH_OK) {
-        fh_call_fail_as(call, code, &error);
-        return;
-    }
-    struct fh_request *request = &get->base.routed.request;
+    struct fh_request *request = &base->routed.request;
     request->op = FH_OP_GET;
     request->as.get =
         (struct fh_op_get){.keys = &get->key, .count = 1, .show_deleted = in->show_deleted != 0};
-    fh_tenant_call_submit(&get->base);
+    return code;
+}
+
+void fh_data_get_record(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = {
+        .size = sizeof(struct get_call), .read = read_get, .answer = answer_get};
+    fh_tenant_call_run(call, arg, &method);
 }
 
 struct batch_call {
@@ -127,9 +125,8 @@ static enum fh_code parse_batch(const Freehold__V1__BatchGetRecordsRequest *in,
     for (size_t i = 0; i < in->n_names; i++) {
         char field[32];
         (void)snprintf(field, sizeof(field), "names[%zu]", i);
-        enum fh_code code =
-            fh_record_name_parse(fh_str_of(in->names[i]), field, &batch->base.principal->tenant,
-                                 batch->base.schema, arena, &batch->keys[i], error);
+        enum fh_code code = fh_tenant_call_key(&batch->base, fh_str_of(in->names[i]), field,
+                                               FH_GRANT_READ, &batch->keys[i], error);
         if (code != FH_OK) {
             return code;
         }
@@ -137,25 +134,24 @@ static enum fh_code parse_batch(const Freehold__V1__BatchGetRecordsRequest *in,
     return FH_OK;
 }
 
-void fh_data_batch_get_records(struct fh_call *call, void *arg)
+static enum fh_code read_batch(struct fh_tenant_call *base, struct fh_error *error)
 {
+    struct batch_call *batch = (struct batch_call *)base;
     const Freehold__V1__BatchGetRecordsRequest *in =
-        (const Freehold__V1__BatchGetRecordsRequest *)fh_call_request(call);
-    struct batch_call *batch = fh_tenant_call_create(call, arg, sizeof(*batch), answer_batch);
-    struct fh_error error = FH_ERROR_INIT;
-    if (batch == NULL) {
-        return;
-    }
-    enum fh_code code = parse_batch(in, batch, &error);
-    if (code != FH_OK) {
-        fh_call_fail_as(call, code, &error);
-        return;
-    }
-    struct fh_request *request = &batch->base.routed.request;
+        (const Freehold__V1__BatchGetRecordsRequest *)fh_call_request(base->call);
+    enum fh_code code = parse_batch(in, batch, error);
+    struct fh_request *request = &base->routed.request;
     request->op = FH_OP_GET;
     request->as.get = (struct fh_op_get){
         .keys = batch->keys, .count = in->n_names, .show_deleted = in->show_deleted != 0};
-    fh_tenant_call_submit(&batch->base);
+    return code;
+}
+
+void fh_data_batch_get_records(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = {
+        .size = sizeof(struct batch_call), .read = read_batch, .answer = answer_batch};
+    fh_tenant_call_run(call, arg, &method);
 }
 
 struct list_call {
@@ -255,9 +251,8 @@ static void answer_list(struct fh_tenant_call *base)
 static enum fh_code parse_list(const Freehold__V1__ListRecordsRequest *in, struct list_call *list,
                                struct fh_error *error)
 {
-    enum fh_code code =
-        fh_table_name_parse(fh_str_of(in->parent), "parent", &list->base.principal->tenant,
-                            list->base.schema, &list->table, error);
+    enum fh_code code = fh_tenant_call_table(&list->base, fh_str_of(in->parent), "parent",
+                                             FH_GRANT_READ, &list->table, error);
     if (code != FH_OK) {
         return code;
     }
@@ -279,22 +274,14 @@ static enum fh_code parse_list(const Freehold__V1__ListRecordsRequest *in, struc
     return in->page_token[0] != '\0' ? open_key(list, in->page_token, error) : FH_OK;
 }
 
-void fh_data_list_records(struct fh_call *call, void *arg)
+static enum fh_code read_list(struct fh_tenant_call *base, struct fh_error *error)
 {
+    struct list_call *list = (struct list_call *)base;
     const Freehold__V1__ListRecordsRequest *in =
-        (const Freehold__V1__ListRecordsRequest *)fh_call_request(call);
-    struct list_call *list = fh_tenant_call_create(call, arg, sizeof(*list), answer_list);
-    struct fh_error error = FH_ERROR_INIT;
-    if (list == NULL) {
-        return;
-    }
-    enum fh_code code = parse_list(in, list, &error);
-    if (code != FH_OK) {
-        fh_call_fail_as(call, code, &error);
-        return;
-    }
+        (const Freehold__V1__ListRecordsRequest *)fh_call_request(base->call);
+    enum fh_code code = parse_list(in, list, error);
     size_t limit = in->page_size == 0 ? PAGE_SIZE_DEFAULT : (size_t)in->page_size;
-    struct fh_request *request = &list->base.routed.request;
+    struct fh_request *request = &base->routed.request;
     request->op = FH_OP_LIST;
     request->as.list = (struct fh_op_list){
         .table = list->table,
@@ -302,5 +289,12 @@ void fh_data_list_records(struct fh_call *call, void *arg)
         .limit = limit > FH_LIST_ROWS_MAX ? FH_LIST_ROWS_MAX : limit,
         .show_deleted = in->show_deleted != 0,
     };
-    fh_tenant_call_submit(&list->base);
+    return code;
+}
+
+void fh_data_list_records(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = {
+        .size = sizeof(struct list_call), .read = read_list, .answer = answer_list};
+    fh_tenant_call_run(call, arg, &method);
 }

@@ -19,7 +19,7 @@ struct commit_call {
     struct fh_write *writes;
     size_t count;
     const char *method;
-    char *request_id;
+    const char *request_id;
     bool several; /* Commit: refusals name the write */
     bool validate_only;
 };
@@ -129,22 +129,17 @@ static void explain(struct fh_tenant_call *base, struct fh_error *error)
     (void)fh_error_field(error, error->code, field, "%s", fh_error_text(error));
 }
 
-static struct commit_call *begin(struct fh_call *call, void *arg, size_t count,
-                                 fh_tenant_call_answer_cb *answer, const char *method)
+/* The state of a commit of `count` writes; NULL: out of memory. */
+static struct commit_call *begin(struct fh_tenant_call *base, size_t count, const char *method,
+                                 const char *request_id, protobuf_c_boolean validate_only)
 {
-    struct commit_call *commit = fh_tenant_call_create(call, arg, sizeof(*commit), answer);
-    if (commit == NULL) {
-        return NULL;
-    }
-    commit->base.explain = explain;
+    struct commit_call *commit = (struct commit_call *)base;
     commit->method = method;
     commit->count = count;
-    commit->writes = FH_ARENA_ARRAY(fh_call_arena(call), struct fh_write, count);
-    if (commit->writes == NULL) {
-        fh_call_fail_nomem(call);
-        return NULL;
-    }
-    return commit;
+    commit->request_id = request_id;
+    commit->validate_only = validate_only != 0;
+    commit->writes = FH_ARENA_ARRAY(fh_call_arena(base->call), struct fh_write, count);
+    return commit->writes != NULL ? commit : NULL;
 }
 
 static enum fh_code check_request_id(const char *request_id, struct fh_error *error)
@@ -163,8 +158,8 @@ static enum fh_code check_request_id(const char *request_id, struct fh_error *er
     return FH_OK;
 }
 
-/* `code` is what reading the message said; from here on the call ends by itself. */
-static void submit(struct commit_call *commit, enum fh_code code, struct fh_error *error)
+/* The writes as one request. */
+static enum fh_code finish(struct commit_call *commit, struct fh_error *error)
 {
     struct fh_tenant_call *base = &commit->base;
     struct fh_op_commit *op = &base->routed.request.as.commit;
@@ -181,9 +176,7 @@ static void submit(struct commit_call *commit, enum fh_code code, struct fh_erro
     if (op->address.len > FH_ADDRESS_MAX) {
         op->address.len = FH_ADDRESS_MAX;
     }
-    if (code == FH_OK) {
-        code = check_request_id(commit->request_id, error);
-    }
+    enum fh_code code = check_request_id(commit->request_id, error);
     if (code == FH_OK) {
         code = fh_writes_check_distinct(commit->writes, commit->count, fh_call_arena(base->call),
                                         error);
@@ -191,124 +184,144 @@ static void submit(struct commit_call *commit, enum fh_code code, struct fh_erro
     if (code == FH_OK && op->request_id.len > 0) {
         code = fh_request_hash(commit->method, commit->writes, commit->count, op->request_hash);
     }
-    if (code != FH_OK) {
-        fh_call_fail_as(base->call, code, error);
-        return;
-    }
-    fh_tenant_call_submit(base);
+    return code;
 }
 
-void fh_data_create_record(struct fh_call *call, void *arg)
+static enum fh_code read_create(struct fh_tenant_call *base, struct fh_error *error)
 {
     const Freehold__V1__CreateRecordRequest *in =
-        (const Freehold__V1__CreateRecordRequest *)fh_call_request(call);
-    struct commit_call *commit = begin(call, arg, 1, answer_record, "CreateRecord");
-    struct fh_error error = FH_ERROR_INIT;
+        (const Freehold__V1__CreateRecordRequest *)fh_call_request(base->call);
+    struct commit_call *commit = begin(base, 1, "CreateRecord", in->request_id, in->validate_only);
     if (commit == NULL) {
-        return;
+        return FH_NOMEM;
     }
-    commit->request_id = in->request_id;
-    commit->validate_only = in->validate_only != 0;
     commit->writes[0].op = FH_WRITE_INSERT;
     const struct fh_record_source source = {.record = in->record, .field = "record"};
-    enum fh_code code = fh_write_set_record(&commit->base, &source, &commit->writes[0], &error);
-    submit(commit, code, &error);
+    enum fh_code code = fh_write_set_record(base, &source, &commit->writes[0], error);
+    return code == FH_OK ? finish(commit, error) : code;
 }
 
-void fh_data_update_record(struct fh_call *call, void *arg)
+static enum fh_code read_update(struct fh_tenant_call *base, struct fh_error *error)
 {
     const Freehold__V1__UpdateRecordRequest *in =
-        (const Freehold__V1__UpdateRecordRequest *)fh_call_request(call);
-    struct commit_call *commit = begin(call, arg, 1, answer_record, "UpdateRecord");
-    struct fh_error error = FH_ERROR_INIT;
+        (const Freehold__V1__UpdateRecordRequest *)fh_call_request(base->call);
+    struct commit_call *commit = begin(base, 1, "UpdateRecord", in->request_id, in->validate_only);
     if (commit == NULL) {
-        return;
+        return FH_NOMEM;
     }
-    commit->request_id = in->request_id;
-    commit->validate_only = in->validate_only != 0;
     commit->writes[0].op = FH_WRITE_UPDATE;
     commit->writes[0].insert_if_missing = in->allow_missing != 0;
     const struct fh_record_source source = {.record = in->record,
                                             .field = "record",
                                             .mask = in->update_mask,
                                             .mask_field = "update_mask"};
-    enum fh_code code = fh_write_set_record(&commit->base, &source, &commit->writes[0], &error);
+    enum fh_code code = fh_write_set_record(base, &source, &commit->writes[0], error);
     if (code == FH_OK) {
-        code = fh_etag_parse(in->record->etag, "record.etag", &commit->writes[0], &error);
+        code = fh_etag_parse(in->record->etag, "record.etag", &commit->writes[0], error);
     }
-    submit(commit, code, &error);
+    return code == FH_OK ? finish(commit, error) : code;
 }
 
 /* Delete, undelete and purge: a name and an etag. */
-static void write_by_name(struct commit_call *commit, enum fh_write_op op, const char *name,
-                          const char *etag)
+static enum fh_code read_by_name(struct commit_call *commit, enum fh_write_op op, const char *name,
+                                 const char *etag, struct fh_error *error)
 {
-    struct fh_error error = FH_ERROR_INIT;
-    commit->writes[0].op = op;
-    enum fh_code code = fh_write_set_name(&commit->base, name, "name", &commit->writes[0], &error);
-    if (code == FH_OK) {
-        code = fh_etag_parse(etag, "etag", &commit->writes[0], &error);
+    if (commit == NULL) {
+        return FH_NOMEM;
     }
-    submit(commit, code, &error);
+    commit->writes[0].op = op;
+    enum fh_code code = fh_write_set_name(&commit->base, name, "name", &commit->writes[0], error);
+    if (code == FH_OK) {
+        code = fh_etag_parse(etag, "etag", &commit->writes[0], error);
+    }
+    return code == FH_OK ? finish(commit, error) : code;
+}
+
+static enum fh_code read_delete(struct fh_tenant_call *base, struct fh_error *error)
+{
+    const Freehold__V1__DeleteRecordRequest *in =
+        (const Freehold__V1__DeleteRecordRequest *)fh_call_request(base->call);
+    return read_by_name(begin(base, 1, "DeleteRecord", in->request_id, in->validate_only),
+                        FH_WRITE_DELETE, in->name, in->etag, error);
+}
+
+static enum fh_code read_undelete(struct fh_tenant_call *base, struct fh_error *error)
+{
+    const Freehold__V1__UndeleteRecordRequest *in =
+        (const Freehold__V1__UndeleteRecordRequest *)fh_call_request(base->call);
+    return read_by_name(begin(base, 1, "UndeleteRecord", in->request_id, in->validate_only),
+                        FH_WRITE_UNDELETE, in->name, in->etag, error);
+}
+
+static enum fh_code read_purge(struct fh_tenant_call *base, struct fh_error *error)
+{
+    const Freehold__V1__PurgeRecordRequest *in =
+        (const Freehold__V1__PurgeRecordRequest *)fh_call_request(base->call);
+    return read_by_name(begin(base, 1, "PurgeRecord", in->request_id, in->validate_only),
+                        FH_WRITE_PURGE, in->name, in->etag, error);
+}
+
+static enum fh_code read_commit(struct fh_tenant_call *base, struct fh_error *error)
+{
+    const Freehold__V1__CommitRequest *in =
+        (const Freehold__V1__CommitRequest *)fh_call_request(base->call);
+    if (in->n_writes == 0 || in->n_writes > FH_COMMIT_WRITES_MAX) {
+        return fh_error_field(error, FH_INVALID, "writes", "give 1 to %d writes, not %zu",
+                              FH_COMMIT_WRITES_MAX, in->n_writes);
+    }
+    struct commit_call *commit =
+        begin(base, in->n_writes, "Commit", in->request_id, in->validate_only);
+    if (commit == NULL) {
+        return FH_NOMEM;
+    }
+    commit->several = true;
+    for (size_t i = 0; i < in->n_writes; i++) {
+        enum fh_code code = fh_write_from_proto(base, in->writes[i], i, &commit->writes[i], error);
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return finish(commit, error);
+}
+
+#define COMMIT_METHOD(how_read, how_answered)                                             \
+    {                                                                                     \
+        .size = sizeof(struct commit_call), .read = (how_read), .answer = (how_answered), \
+        .explain = explain,                                                               \
+    }
+
+void fh_data_create_record(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_create, answer_record);
+    fh_tenant_call_run(call, arg, &method);
+}
+
+void fh_data_update_record(struct fh_call *call, void *arg)
+{
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_update, answer_record);
+    fh_tenant_call_run(call, arg, &method);
 }
 
 void fh_data_delete_record(struct fh_call *call, void *arg)
 {
-    const Freehold__V1__DeleteRecordRequest *in =
-        (const Freehold__V1__DeleteRecordRequest *)fh_call_request(call);
-    struct commit_call *commit = begin(call, arg, 1, answer_record, "DeleteRecord");
-    if (commit != NULL) {
-        commit->request_id = in->request_id;
-        commit->validate_only = in->validate_only != 0;
-        write_by_name(commit, FH_WRITE_DELETE, in->name, in->etag);
-    }
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_delete, answer_record);
+    fh_tenant_call_run(call, arg, &method);
 }
 
 void fh_data_undelete_record(struct fh_call *call, void *arg)
 {
-    const Freehold__V1__UndeleteRecordRequest *in =
-        (const Freehold__V1__UndeleteRecordRequest *)fh_call_request(call);
-    struct commit_call *commit = begin(call, arg, 1, answer_record, "UndeleteRecord");
-    if (commit != NULL) {
-        commit->request_id = in->request_id;
-        commit->validate_only = in->validate_only != 0;
-        write_by_name(commit, FH_WRITE_UNDELETE, in->name, in->etag);
-    }
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_undelete, answer_record);
+    fh_tenant_call_run(call, arg, &method);
 }
 
 void fh_data_purge_record(struct fh_call *call, void *arg)
 {
-    const Freehold__V1__PurgeRecordRequest *in =
-        (const Freehold__V1__PurgeRecordRequest *)fh_call_request(call);
-    struct commit_call *commit = begin(call, arg, 1, answer_purge, "PurgeRecord");
-    if (commit != NULL) {
-        commit->request_id = in->request_id;
-        commit->validate_only = in->validate_only != 0;
-        write_by_name(commit, FH_WRITE_PURGE, in->name, in->etag);
-    }
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_purge, answer_purge);
+    fh_tenant_call_run(call, arg, &method);
 }
 
 void fh_data_commit(struct fh_call *call, void *arg)
 {
-    const Freehold__V1__CommitRequest *in =
-        (const Freehold__V1__CommitRequest *)fh_call_request(call);
-    struct fh_error error = FH_ERROR_INIT;
-    if (in->n_writes == 0 || in->n_writes > FH_COMMIT_WRITES_MAX) {
-        (void)fh_error_field(&error, FH_INVALID, "writes", "give 1 to %d writes, not %zu",
-                             FH_COMMIT_WRITES_MAX, in->n_writes);
-        fh_call_fail(call, &error);
-        return;
-    }
-    struct commit_call *commit = begin(call, arg, in->n_writes, answer_commit, "Commit");
-    if (commit == NULL) {
-        return;
-    }
-    commit->request_id = in->request_id;
-    commit->validate_only = in->validate_only != 0;
-    commit->several = true;
-    enum fh_code code = FH_OK;
-    for (size_t i = 0; code == FH_OK && i < in->n_writes; i++) {
-        code = fh_write_from_proto(&commit->base, in->writes[i], i, &commit->writes[i], &error);
-    }
-    submit(commit, code, &error);
+    static const struct fh_tenant_method method = COMMIT_METHOD(read_commit, answer_commit);
+    fh_tenant_call_run(call, arg, &method);
 }

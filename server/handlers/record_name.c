@@ -89,6 +89,15 @@ static enum fh_code parse_table(struct fh_str *rest, const char *field,
     return FH_OK;
 }
 
+struct fh_str fh_record_name_table(struct fh_str name)
+{
+    if (take_prefix(&name, TENANTS)) {
+        (void)take_until(&name, '/');
+        (void)take_prefix(&name, FH_STR("/"));
+    }
+    return take_prefix(&name, TABLES) ? take_until(&name, '/') : FH_STR("");
+}
+
 static int hex_digit(char c)
 {
     if (c >= '0' && c <= '9') {

@@ -32,6 +32,9 @@ FH_MUST_CHECK enum fh_code fh_table_name_parse(struct fh_str name, const char *f
                                                const struct fh_uuid *tenant,
                                                const struct fh_schema *schema,
                                                const struct fh_table **out, struct fh_error *error);
+/* The name of the table in either, whether there is such a table or not; empty when there is none
+ * in it. */
+struct fh_str fh_record_name_table(struct fh_str name);
 /* What a message shows of a name the caller gave: up to 64 bytes, in whole characters. */
 struct fh_str fh_name_shown(struct fh_str name);
 /* Appends "tables/{table}/records/{key}". */

@@ -4,7 +4,6 @@
 
 #include <stdio.h>
 
-#include "server/handlers/record_name.h"
 #include "server/handlers/records.h"
 #include "server/handlers/values.h"
 
@@ -13,9 +12,8 @@
 enum fh_code fh_write_set_name(const struct fh_tenant_call *tenant_call, const char *name,
                                const char *field, struct fh_write *write, struct fh_error *error)
 {
-    return fh_record_name_parse(fh_str_of(name), field, &tenant_call->principal->tenant,
-                                tenant_call->schema, fh_call_arena(tenant_call->call), &write->key,
-                                error);
+    return fh_tenant_call_key(tenant_call, fh_str_of(name), field, FH_GRANT_WRITE, &write->key,
+                              error);
 }
 
 enum fh_code fh_write_set_record(const struct fh_tenant_call *tenant_call,
