@@ -123,19 +123,6 @@ static enum fh_code ask_store(struct plan *plan, enum fh_op op, bool source)
     return code;
 }
 
-static uint32_t capability_of(enum fh_tier tier)
-{
-    switch (tier) {
-    case FH_TIER_SCHEMA:
-        return FH_CAPABILITY_SCHEMA;
-    case FH_TIER_DATABASE:
-        return FH_CAPABILITY_DATABASE;
-    case FH_TIER_SHARED:
-        break;
-    }
-    return FH_CAPABILITY_SHARED;
-}
-
 /* What this process itself can tell. */
 static const char *refusal(const struct plan *plan, const struct fh_tenant *tenant)
 {
@@ -150,7 +137,7 @@ static const char *refusal(const struct plan *plan, const struct fh_tenant *tena
     if (target == NULL) {
         return "the target store is not open here";
     }
-    if ((target->ops->capabilities & capability_of(plan->move.target_home.tier)) == 0) {
+    if ((target->ops->capabilities & fh_capability_of_tier(plan->move.target_home.tier)) == 0) {
         return "the target store does not offer that tier";
     }
     if (fh_router_schema(plan->migrator->router) == NULL) {

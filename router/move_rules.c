@@ -46,9 +46,11 @@ enum fh_code fh_move_rule_create(struct fh_catalog_request *request, const struc
                             "the tenant is %s; only an active or suspended one is moved",
                             fh_tenant_state_name(tenant->state));
     }
-    if (strcmp(tenant->placement.store, asked.target_store) == 0) {
-        return fh_error_set(&request->error, FH_PRECONDITION, "the tenant lives in store %s",
-                            asked.target_store);
+    if (strcmp(tenant->placement.store, asked.target_store) == 0 &&
+        fh_home_equal(&tenant->placement.home, &asked.target_home)) {
+        return fh_error_set(&request->error, FH_PRECONDITION,
+                            "the tenant lives in store %s in the tier '%s' already",
+                            asked.target_store, fh_tier_name(asked.target_home.tier));
     }
     request->as.move = (struct fh_move){
         .uuid = asked.uuid,
@@ -249,10 +251,12 @@ enum fh_code fh_move_event_detail(const struct fh_move *move, struct fh_arena *a
 {
     char tenant[FH_UUID_TEXT_LEN + 1];
     fh_uuid_format(&move->tenant, tenant);
-    json_t *detail =
-        json_pack("{s:s,s:s,s:I,s:s%}", "tenant", tenant, "phase", fh_move_phase_name(move->phase),
-                  "generation", (json_int_t)move->generation, "message",
-                  move->message.len > 0 ? move->message.data : "", move->message.len);
+    json_t *detail = json_pack(
+        "{s:s,s:s,s:I,s:s%,s:s,s:s,s:s,s:s}", "tenant", tenant, "phase",
+        fh_move_phase_name(move->phase), "generation", (json_int_t)move->generation, "message",
+        move->message.len > 0 ? move->message.data : "", move->message.len, "source_store",
+        move->source.store, "source_tier", fh_tier_name(move->source.home.tier), "target_store",
+        move->target_store, "target_tier", fh_tier_name(move->target_home.tier));
     if (detail == NULL) {
         return FH_NOMEM;
     }

@@ -38,7 +38,7 @@ FH_MUST_CHECK enum fh_code fh_move_rule_wish(struct fh_catalog_request *request,
 const char *fh_move_event_action(const struct fh_catalog_request *request);
 #define FH_MOVE_RESOURCE_SIZE 48
 void fh_move_event_resource(const struct fh_uuid *move, char out[FH_MOVE_RESOURCE_SIZE]);
-/* JSON text with a NUL behind it: tenant, phase, generation, message. */
+/* JSON text with a NUL behind it: tenant, phase, generation, message, source and target. */
 FH_MUST_CHECK enum fh_code fh_move_event_detail(const struct fh_move *move, struct fh_arena *arena,
                                                 struct fh_str *out);
 

@@ -162,7 +162,17 @@ enum fh_code fh_tenant_provision(struct fh_provisioner *provisioner, const struc
         return fh_error_field(error, FH_INVALID, "store", "no store '%.*s'", FH_STORE_NAME_MAX,
                               placement->store);
     }
-    return begin(provisioner, FH_SAGA_CREATE, tenant, audit, deadline_us, done_cb, arg, error);
+    struct fh_tenant wanted = *tenant;
+    enum fh_tier *tier = &wanted.placement.home.tier;
+    *tier = *tier == 0 ? FH_TIER_SHARED : *tier;
+    const struct fh_store *store =
+        fh_router_store(provisioner->parts.router, fh_str_of(placement->store));
+    if ((store->ops->capabilities & fh_capability_of_tier(*tier)) == 0) {
+        return fh_error_field(error, FH_PRECONDITION, "tier",
+                              "store %s does not offer the tier '%s'", placement->store,
+                              fh_tier_name(*tier));
+    }
+    return begin(provisioner, FH_SAGA_CREATE, &wanted, audit, deadline_us, done_cb, arg, error);
 }
 
 enum fh_code fh_tenant_erase(struct fh_provisioner *provisioner, const struct fh_uuid *tenant,

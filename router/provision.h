@@ -8,6 +8,9 @@
  * delete: catalog DELETING (generation + 1), cache forgotten, fence closed -> home erased ->
  * DELETED.
  *
+ * A dedicated home is made whole by its store and dropped whole; what a creation that died left of
+ * one before it had a fence is dropped by the sweeper, too.
+ *
  * Each saga is one heap object; at most `sagas_max` at once (FH_FULL). Crash points (debug builds)
  * are named here for the tests: "create.after_row", "create.after_home", "delete.after_row",
  * "delete.after_erase"; the environment variable FREEHOLD_CRASH_AT=<name> makes the process
@@ -37,8 +40,9 @@ struct fh_saga_result {
 };
 typedef void fh_saga_done_cb(const struct fh_saga_result *result, void *arg);
 
-/* `tenant`: slug, display_name, plan, labels, placement.store (copied). The store must be known to
- * the router. */
+/* `tenant`: slug, display_name, plan, labels, placement.store and placement.home.tier (copied; 0:
+ * shared). The store must be known to the router (FH_INVALID) and offer the tier (FH_PRECONDITION).
+ */
 FH_MUST_CHECK enum fh_code fh_tenant_provision(struct fh_provisioner *provisioner,
                                                const struct fh_tenant *tenant,
                                                const struct fh_audit_context *audit,

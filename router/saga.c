@@ -56,7 +56,7 @@ static bool may_move(enum state from, enum state to)
         [TAKE] = 1u << FENCE_READ | 1u << END,
         [FENCE_READ] = 1u << FENCE_CLOSE | 1u << ERASE | 1u << FORGET | 1u << END,
         [FENCE_CLOSE] = 1u << FENCE_READ | 1u << ERASE | 1u << END,
-        [ERASE] = 1u << FORGET | 1u << END,
+        [ERASE] = 1u << FENCE_READ | 1u << FORGET | 1u << END,
         [FORGET] = 1u << END,
         [END] = 0,
     };
@@ -158,7 +158,7 @@ static enum fh_code ask_to_create(struct fh_saga *saga)
         tenant->uuid = fh_uuid_v7(fh_clock_realtime_us(saga->parts.env->clock));
     }
     tenant->state = FH_TENANT_PROVISIONING;
-    tenant->placement.home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    fh_home_of(tenant->placement.home.tier, &tenant->uuid, &tenant->placement.home);
     tenant->placement.epoch = EPOCH_FIRST;
     tenant->placement.generation = GENERATION_FIRST;
     saga->generation = GENERATION_FIRST;
@@ -196,6 +196,20 @@ static enum fh_code ask_to_take(struct fh_saga *saga)
     FH_UNREACHABLE();
 }
 
+/* An erasure must know every table that the home has. */
+static enum fh_code schema_of_home(struct fh_saga *saga, const struct fh_schema **out)
+{
+    const struct fh_schema *newest = *out;
+    if (newest == NULL) {
+        return fh_error_set(&saga->error, FH_UNAVAILABLE, "the schema is not loaded yet");
+    }
+    *out = saga->schema_version > 0 ? fh_schema_at(newest, saga->schema_version) : newest;
+    return *out != NULL ? FH_OK
+                        : fh_error_set(&saga->error, FH_UNAVAILABLE,
+                                       "the home is at schema version %u, this server knows %u yet",
+                                       saga->schema_version, newest->version);
+}
+
 static enum fh_code ask_store(struct fh_saga *saga, enum fh_op op)
 {
     const struct fh_placement *placement = &saga->tenant.placement;
@@ -206,9 +220,11 @@ static enum fh_code ask_store(struct fh_saga *saga, enum fh_op op)
                             placement->store);
     }
     const struct fh_schema *schema = fh_router_schema(saga->parts.router);
-    if (op == FH_OP_HOME_ERASE && schema == NULL) {
-        /* An erasure must know every table. */
-        return fh_error_set(&saga->error, FH_UNAVAILABLE, "the schema is not loaded yet");
+    if (op == FH_OP_HOME_ERASE) {
+        enum fh_code code = schema_of_home(saga, &schema);
+        if (code != FH_OK) {
+            return code;
+        }
     }
     *request = (struct fh_request){
         .op = op,
@@ -396,10 +412,26 @@ static enum state nothing_there(const struct fh_saga *saga)
     return saga->withdrawing ? END : FORGET;
 }
 
+/* No fence, so nobody lives there. Of a dedicated home something may be there all the same: what a
+ * creation that died had made of it before the fence. */
+static enum state no_fence(struct fh_saga *saga)
+{
+    const struct fh_placement *placement = &saga->tenant.placement;
+    if (saga->withdrawing || !fh_home_is_dedicated(&placement->home)) {
+        return nothing_there(saga);
+    }
+    saga->seen = (struct fh_fence){
+        .epoch = placement->epoch, .generation = saga->generation, .mode = FH_FENCE_CLOSED};
+    return ERASE;
+}
+
 static enum state after_fence_read(struct fh_saga *saga, enum fh_code code)
 {
+    if (code == FH_OK || code == FH_NO_TENANT) {
+        saga->schema_version = saga->store_request.as.fence.schema_version;
+    }
     if (code == FH_NO_TENANT) {
-        return nothing_there(saga);
+        return no_fence(saga);
     }
     if (code != FH_OK) {
         return give_up(saga, code);
@@ -437,6 +469,9 @@ static enum state after_fence_close(struct fh_saga *saga, enum fh_code code)
 
 static enum state after_erase(struct fh_saga *saga, enum fh_code code)
 {
+    if (code == FH_STALE_SCHEMA && ++saga->attempts < FENCE_ATTEMPTS_MAX) {
+        return FENCE_READ; /* it was changed in between */
+    }
     if (code != FH_OK) {
         if (code == FH_MOVED || code == FH_HELD) {
             code = fh_error_set(&saga->error, FH_CONFLICT, "somebody else took the tenant over");

@@ -37,6 +37,7 @@ struct fh_saga {
     uint32_t attempts;   /* at closing the fence */
     uint64_t generation; /* the one this saga may act with */
     struct fh_fence seen;
+    uint32_t schema_version; /* of the home, as its fence was read; 0: not known */
     struct fh_tenant tenant; /* texts in the arena */
     struct fh_audit_context audit;
     struct fh_arena arena;

@@ -254,6 +254,9 @@ enum fh_code fh_store_registry_open(struct fh_store_registry *registry,
         return fh_error_set(error, FH_NOMEM, "%s", fh_code_text(FH_NOMEM));
     }
     struct fh_store_config config = {.name = opened->record.name,
+                                     .homes_max = registry->options.homes_max,
+                                     .open_homes_max = registry->options.open_homes_max,
+                                     .secret = registry->options.secret,
                                      .faults = registry->options.faults};
     if (opened->record.owner_location.len > 0) {
         config.owner_location = opened->record.owner_location.data;

@@ -19,6 +19,9 @@ struct fh_store_registry_options {
     const char *data_dir; /* relative SQLite locations are under it; made when missing (0700) */
     bool shared; /* others open these stores too: a relative SQLite location is refused, for each
                     would take it for one of its own */
+    uint32_t homes_max; /* of each store, as fh_store_config's; 0: the engine's default */
+    uint32_t open_homes_max;
+    const uint8_t *secret;                    /* the same: 32 bytes, borrowed; or NULL */
     const struct fh_isolation_faults *faults; /* tests; given to every store */
 };
 

@@ -308,6 +308,14 @@ enum fh_capability {
     FH_CAPABILITY_COPY_WITHIN = 1 << 5, /* between its shared home and those of the schema tier */
 };
 
+/* What a store must offer for homes of that tier. */
+static inline uint32_t fh_capability_of_tier(enum fh_tier tier)
+{
+    return tier == FH_TIER_SHARED   ? FH_CAPABILITY_SHARED
+           : tier == FH_TIER_SCHEMA ? FH_CAPABILITY_SCHEMA
+                                    : FH_CAPABILITY_DATABASE;
+}
+
 struct fh_store_stats {
     uint64_t submitted;
     uint64_t completed;
