@@ -4,7 +4,7 @@
  * Engine-free: a work list. The engine gives the commit's own writes, evaluated; then, until there
  * is no question left, asks what live rows reference a key that goes (locked, as of its
  * transaction), and hands them in. What comes out are further writes, evaluated, which the engine
- * carries out and records behind the commit's own, in the order given here (table id, then key).
+ * carries out and records behind the commit's own, in the order given here (as rows are locked).
  *
  * Rules:
  * - delete cascades as delete, purge as purge (of live rows; a deleted row references nothing).
@@ -50,9 +50,8 @@ struct fh_cascade_question {
 
 /* Borrows the cascade's memory until the answer. False: no question is left. */
 bool fh_cascade_next(struct fh_cascade *cascade, struct fh_cascade_question *question);
-/* The rows, in key order; `limit` of them: there may be more, and the next question asks on.
- * Takes the rows (they live in the arena). FH_TOO_LARGE; FH_CHECK_VIOLATION (a column that may not
- * be null, a check); FH_NOMEM. */
+/* The rows, in key order; `limit` of them: there may be more, and the next question asks on. Takes
+ * the rows (they live in the arena). FH_TOO_LARGE; FH_NOMEM. */
 FH_MUST_CHECK enum fh_code fh_cascade_answer(struct fh_cascade *cascade, struct fh_row *const *rows,
                                              size_t count, struct fh_error *error);
 
@@ -60,8 +59,14 @@ struct fh_cascade_write {
     struct fh_write write; /* DELETE, PURGE or UPDATE, without preconditions */
     struct fh_row *before;
     struct fh_row *after; /* NULL: purged */
+    size_t origin;        /* which of the commit's writes it follows from */
 };
-/* When no question is left: what is to be done besides the commit's own writes. */
-const struct fh_cascade_write *fh_cascade_writes(const struct fh_cascade *cascade, size_t *count);
+
+/* When no question is left: what is to be done besides the commit's own writes, in the arena.
+ * FH_CHECK_VIOLATION (a column that may not be null, a check), with the origin in *failed_write;
+ * FH_NOMEM. */
+FH_MUST_CHECK enum fh_code fh_cascade_finish(struct fh_cascade *cascade,
+                                             const struct fh_cascade_write **writes, size_t *count,
+                                             size_t *failed_write, struct fh_error *error);
 
 #endif
