@@ -5,6 +5,8 @@
  */
 #include "tests/conformance/mover.h"
 
+#include <stdio.h>
+
 struct tour {
     struct suite *s;
     struct app app;
@@ -192,7 +194,10 @@ static void check_stale(struct tour *tour)
     assert_code(suite_run(s, &request), FH_MOVED);
     assert_int_equal(request.epoch_seen, tour->source.epoch);
     assert_int_equal(request.mode_seen, FH_FENCE_CLOSED);
-    AT_TARGET(tour, assert_code(suite_run(s, &request), FH_MOVED));
+    AT_TARGET(tour, {
+        request.scope.home = suite_home(s, &tour->app.tenant);
+        assert_code(suite_run(s, &request), FH_MOVED);
+    });
     assert_int_equal(request.epoch_seen, tour->target.epoch);
     /* A mover that slept through it all. */
     struct fh_op_apply apply = {.state = FH_STR("stale")};
@@ -326,6 +331,35 @@ static void test_there_and_back(void **state)
     app_run(&neighbour, 20);
 }
 
+/* From tier to tier of one store, and back: the tenant has two homes there meanwhile. */
+static void test_between_tiers(void **state)
+{
+    struct suite *s = *state;
+    const struct mover b = mover_of(s, &s->b);
+    struct tour tour = {.s = s, .app = app_of(s, &s->a, seed_of_run(53))};
+    struct app neighbour = app_of(s, &s->b, tour.app.random + 1);
+    app_run(&tour.app, 60);
+    app_run(&neighbour, 30);
+    struct rows rows = mover_rows(&b, NULL, 100);
+    uint64_t epoch = 1;
+    for (enum fh_tier tier = FH_TIER_SHARED; tier <= FH_TIER_DATABASE; tier++) {
+        if (tier == s->tier || !suite_offers(s, tier)) {
+            continue;
+        }
+        s->other_tier = tier;
+        if (tier == FH_TIER_SHARED) {
+            AT_TARGET(&tour, suite_apply_schema(s, s->schema));
+        }
+        for (int way = 0; way < 2; way++, epoch++) {
+            char id[16];
+            (void)snprintf(id, sizeof(id), "move-%d", (int)epoch);
+            move(&tour, epoch, epoch + 1, id);
+        }
+    }
+    struct rows after = mover_rows(&b, NULL, 100);
+    assert_same_rows_all(&after, &rows);
+}
+
 /* A mover calls off: the source opens again and nothing was lost; the target goes. */
 static void test_called_off(void **state)
 {
@@ -362,6 +396,7 @@ static void test_called_off(void **state)
 
 static const struct CMUnitTest tests[] = {
     SUITE_TEST(test_there_and_back),
+    SUITE_TEST(test_between_tiers),
     SUITE_TEST(test_called_off),
 };
 SUITE_PART(suite_part_whole_moves, tests)

@@ -28,6 +28,7 @@ void suite_open(struct suite *s)
 {
     struct fh_store_config config = {.name = "conformance",
                                      .queue_max = s->queue_max,
+                                     .homes_max = s->homes_max,
                                      .faults = s->with_faults ? &s->faults : NULL};
     struct fh_error error = FH_ERROR_INIT;
     if (s->engine->configure != NULL) {
@@ -63,9 +64,22 @@ void suite_close(struct suite *s)
 
 void suite_swap(struct suite *s)
 {
-    struct fh_store *other = s->other;
-    s->other = s->store;
-    s->store = other;
+    if (s->other != NULL) {
+        struct fh_store *other = s->other;
+        s->other = s->store;
+        s->store = other;
+    }
+    enum fh_tier tier = s->other_tier;
+    s->other_tier = s->tier;
+    s->tier = tier;
+}
+
+bool suite_offers(const struct suite *s, enum fh_tier tier)
+{
+    static const uint32_t capabilities[] = {[FH_TIER_SHARED] = FH_CAPABILITY_SHARED,
+                                            [FH_TIER_SCHEMA] = FH_CAPABILITY_SCHEMA,
+                                            [FH_TIER_DATABASE] = FH_CAPABILITY_DATABASE};
+    return (s->store->ops->capabilities & capabilities[tier]) != 0;
 }
 
 void suite_open_other(struct suite *s)
@@ -111,6 +125,7 @@ int suite_setup_bare(void **state)
     fh_arena_init(&s->arena, ARENA_BYTES_MAX);
     s->epoch = 1;
     s->tier = tier_under_test;
+    s->other_tier = tier_under_test;
     s->schema = &model_v1;
     s->a = uuid_of(0x0a, 1);
     s->b = uuid_of(0x0b, 2);
@@ -478,7 +493,8 @@ static int run_parts(const char *name, const char *filter)
         suite_part_crud(),      suite_part_writes(),   suite_part_constraints(),
         suite_part_lists(),     suite_part_records(),  suite_part_fences(),
         suite_part_isolation(), suite_part_contract(), suite_part_views(),
-        suite_part_moves(),     suite_part_apply(),    suite_part_whole_moves()};
+        suite_part_moves(),     suite_part_apply(),    suite_part_whole_moves(),
+        suite_part_tiers(),     suite_part_versions()};
     static struct CMUnitTest tests[512];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

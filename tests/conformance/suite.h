@@ -57,10 +57,12 @@ struct suite {
     struct fh_isolation_faults faults;
     bool with_faults;               /* open() gives `faults` to the engine */
     uint32_t queue_max;             /* 0: the engine's default */
+    uint32_t homes_max;             /* 0: the engine's default */
     struct fh_store *store;         /* NULL: closed */
     struct fh_store *other;         /* NULL: not opened; see suite_open_other() */
     uint64_t epoch;                 /* of requests; 1 */
-    enum fh_tier tier;              /* of all homes */
+    enum fh_tier tier;              /* of all homes, but for what is elsewhere */
+    enum fh_tier other_tier;        /* elsewhere; the same unless a test says otherwise */
     const struct fh_schema *schema; /* of requests and new homes; suite_apply_schema() sets it */
     struct fh_uuid a;
     struct fh_uuid b;
@@ -95,6 +97,8 @@ struct suite_part suite_part_views(void);
 struct suite_part suite_part_moves(void);
 struct suite_part suite_part_apply(void);
 struct suite_part suite_part_whole_moves(void);
+struct suite_part suite_part_tiers(void);
+struct suite_part suite_part_versions(void);
 
 /* Compares codes and says their names. */
 void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *what,
@@ -105,12 +109,13 @@ void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *w
 void suite_open(struct suite *s);
 void suite_close(struct suite *s);
 void suite_reopen(struct suite *s); /* for durable engines: everything stored is still there */
-/* A second store of the engine, with the schema and without tenants, for what goes from one store
- * to another; suite_swap() makes it the one that requests go to. */
+/* Elsewhere: a second store of the engine, with the schema and without tenants, or (no other store
+ * opened) homes of other_tier in the same one. suite_swap() makes it where requests go. */
 void suite_open_other(struct suite *s);
 void suite_swap(struct suite *s);
 /* The tenant's home in the suite's tier; NULL: the shared one. */
 struct fh_home suite_home(const struct suite *s, const struct fh_uuid *tenant);
+bool suite_offers(const struct suite *s, enum fh_tier tier);
 struct fh_scope suite_scope(const struct suite *s, const struct fh_uuid *tenant);
 /* A zeroed request of the operation for the tenant (NULL: none). */
 struct fh_request suite_request(struct suite *s, enum fh_op op, const struct fh_uuid *tenant);
