@@ -22,7 +22,8 @@
     }
 
 /* parents(id); children(id, parent cascade); notes(id, child set null, parent cascade, parent2 set
- * null, required set null but NOT NULL); nodes(id, up cascade) */
+ * null, required set null but NOT NULL); nodes(id, up cascade,
+ * side cascade) */
 enum { PARENTS, CHILDREN, NOTES, NODES };
 enum { NOTE_ID, NOTE_CHILD, NOTE_PARENT, NOTE_REQUIRED };
 
@@ -87,18 +88,27 @@ static const struct fh_table notes = {.name = NAME("notes"),
                                       .columns = note_columns,
                                       .foreign_keys = note_keys};
 
+static const struct fh_column node_columns[] = {
+    {.name = NAME("id"), .type = FH_TYPE_INT64, .not_null = true},
+    {.name = NAME("up"), .type = FH_TYPE_INT64, .position = 1, .id = 1},
+    {.name = NAME("side"), .type = FH_TYPE_INT64, .position = 2, .id = 2}};
 static const struct fh_foreign_key node_keys[] = {{.name = NAME("nodes_up"),
                                                    .on_delete = FH_REFERENCE_CASCADE,
                                                    .target = &nodes,
                                                    .column_count = 1,
-                                                   .columns = {1}}};
+                                                   .columns = {1}},
+                                                  {.name = NAME("nodes_side"),
+                                                   .on_delete = FH_REFERENCE_CASCADE,
+                                                   .target = &nodes,
+                                                   .column_count = 1,
+                                                   .columns = {2}}};
 static const struct fh_table nodes = {.name = NAME("nodes"),
                                       .position = NODES,
                                       .id = 13,
-                                      .column_count = 2,
+                                      .column_count = 3,
                                       .key_count = 1,
-                                      .foreign_key_count = 1,
-                                      .columns = child_columns,
+                                      .foreign_key_count = 2,
+                                      .columns = node_columns,
                                       .foreign_keys = node_keys};
 static const struct fh_table *const tables[] = {&parents, &children, &notes, &nodes};
 static const struct fh_schema schema = {.version = 1, .table_count = 4, .tables = tables};
@@ -344,6 +354,47 @@ static void cycles_end(void **state)
     fh_arena_close(&store.arena);
 }
 
+/* A cycle that is entered from beside, and never leads back to where it began. */
+static void a_key_is_taken_once(void **state)
+{
+    struct store store;
+    const struct fh_cascade_write *writes = NULL;
+    size_t count = 0;
+    (void)state;
+    open_store(&store);
+    add(&store, &nodes, 1, 2, 9, 0);
+    add(&store, &nodes, 2, 1, 0, 0);
+    add(&store, &nodes, 9, 0, 0, 0);
+    struct fh_write write = write_of(FH_WRITE_DELETE, &nodes, 9);
+    assert_int_equal(run(&store, &write, 1, &writes, &count), FH_OK);
+    assert_int_equal(count, 2);
+    assert_int_equal(store.questions, 6);
+    fh_arena_close(&store.arena);
+}
+
+static void a_purge_wins_over_a_delete(void **state)
+{
+    struct store store;
+    const struct fh_cascade_write *writes = NULL;
+    size_t count = 0;
+    (void)state;
+    open_store(&store);
+    add(&store, &nodes, 1, 0, 0, 0);
+    add(&store, &nodes, 2, 0, 0, 0);
+    add(&store, &nodes, 3, 1, 2, 0);
+    add(&store, &nodes, 4, 3, 0, 0);
+    for (int purged = 1; purged <= 2; purged++) {
+        struct fh_write commit[] = {
+            write_of(purged == 1 ? FH_WRITE_PURGE : FH_WRITE_DELETE, &nodes, 1),
+            write_of(purged == 2 ? FH_WRITE_PURGE : FH_WRITE_DELETE, &nodes, 2)};
+        assert_int_equal(run(&store, commit, 2, &writes, &count), FH_OK);
+        assert_int_equal(count, 2);
+        expect(&writes[0], FH_WRITE_PURGE, &nodes, 3);
+        expect(&writes[1], FH_WRITE_PURGE, &nodes, 4);
+    }
+    fh_arena_close(&store.arena);
+}
+
 static void what_the_commit_writes_is_left_to_it(void **state)
 {
     struct store store;
@@ -448,6 +499,8 @@ int main(void)
         cmocka_unit_test(a_purge_purges),
         cmocka_unit_test(each_goes_its_own_way),
         cmocka_unit_test(cycles_end),
+        cmocka_unit_test(a_key_is_taken_once),
+        cmocka_unit_test(a_purge_wins_over_a_delete),
         cmocka_unit_test(what_the_commit_writes_is_left_to_it),
         cmocka_unit_test(pages_are_asked_for_until_the_last),
         cmocka_unit_test(too_much_is_refused),
