@@ -134,8 +134,8 @@ enum fh_code fh_commit_replay(struct fh_op_commit *commit, const uint8_t stored_
     if (memcmp(commit->request_hash, stored_hash, sizeof(commit->request_hash)) != 0) {
         return FH_REQUEST_ID_REUSED;
     }
-    if (record->change_count != commit->count) {
-        return FH_CORRUPT; /* the same request has the same writes */
+    if (record->change_count < commit->count) {
+        return FH_CORRUPT; /* the same request has the same writes; what followed stands behind */
     }
     commit->rows = FH_ARENA_ARRAY(arena, struct fh_row *, commit->count);
     if (commit->rows == NULL) {

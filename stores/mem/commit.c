@@ -2,6 +2,8 @@
  * its row, the new rows are stored beside the old ones, put in their places, the constraints are
  * checked over the result, the record is appended, the old rows freed.
  *
+ * What follows from references' actions is put behind the request's writes before any of it.
+ *
  * Failures: until the rows are put in place nothing has changed; from there on nothing needs memory
  * but the record's append, so putting the old rows back always works. validate_only is the happy
  * path up to the check, then the way back.
@@ -13,6 +15,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "stores/cascade.h"
 #include "stores/commit_record.h"
 #include "stores/image.h"
 
@@ -21,6 +24,14 @@ struct staged {
     struct fh_row *after;
     struct fh_mem_row *old;   /* in its table; NULL: none */
     struct fh_mem_row *fresh; /* to replace it; NULL: the row goes away */
+    size_t origin;            /* which of the request's writes it is, or follows from */
+};
+
+/* The request's writes, and behind them what follows from references' actions. */
+struct batch {
+    const struct fh_write *writes;
+    struct staged *staged;
+    size_t count;
 };
 
 static bool is_live(const struct fh_row *row)
@@ -149,10 +160,10 @@ static enum fh_code check_orphans(const struct fh_mem_tenant *tenant,
 }
 
 static enum fh_code check_constraints(const struct fh_mem_tenant *tenant,
-                                      struct fh_request *request, const struct staged *staged)
+                                      struct fh_request *request, const struct batch *batch)
 {
-    struct fh_op_commit *commit = &request->as.commit;
-    for (size_t i = 0; i < commit->count; i++) {
+    const struct staged *staged = batch->staged;
+    for (size_t i = 0; i < batch->count; i++) {
         enum fh_code code = FH_OK;
         if (is_live(staged[i].after)) {
             code = fh_mem_check_unique_row(tenant, staged[i].after->table, staged[i].after);
@@ -160,10 +171,10 @@ static enum fh_code check_constraints(const struct fh_mem_tenant *tenant,
                 code = FH_REFERENCE_VIOLATION;
             }
         } else if (is_live(staged[i].before)) {
-            code = check_orphans(tenant, request->scope.schema, &commit->writes[i].key);
+            code = check_orphans(tenant, request->scope.schema, &batch->writes[i].key);
         }
         if (code != FH_OK) {
-            commit->failed_write = i;
+            request->as.commit.failed_write = staged[i].origin;
             return fh_error_set(&request->error, code, "%s", fh_code_text(code));
         }
     }
@@ -179,6 +190,7 @@ static enum fh_code stage(struct fh_mem_data *data, struct fh_mem_tenant *tenant
         const struct fh_write *write = &commit->writes[i];
         const struct fh_table *table = write->key.table;
         struct staged *s = &staged[i];
+        s->origin = i;
         /* For all of them, as the other writes may go to the same table. */
         enum fh_code code = fh_mem_table_reserve(tenant, table->id, commit->count);
         if (code != FH_OK) {
@@ -208,9 +220,113 @@ static enum fh_code stage(struct fh_mem_data *data, struct fh_mem_tenant *tenant
     return FH_OK;
 }
 
+/* One page of the live rows that reference the parent. */
+static enum fh_code find_children(const struct fh_mem_tenant *tenant,
+                                  const struct fh_cascade_question *question,
+                                  struct fh_arena *arena, struct fh_row **rows, size_t *count)
+{
+    const struct fh_mem_table *stored = fh_mem_table_at(tenant, question->child->id);
+    *count = 0;
+    for (size_t i = 0; stored != NULL && i < stored->count && *count < question->limit; i++) {
+        const struct fh_row *row = &stored->rows[i]->row;
+        struct fh_key key;
+        fh_key_of_row(row, &key);
+        if (!is_live(row) || !references(row, question->reference, question->parent) ||
+            (question->after != NULL && fh_key_compare(&key, question->after) <= 0)) {
+            continue;
+        }
+        rows[*count] = fh_mem_row_read(stored->rows[i], question->child, arena);
+        if (rows[*count] == NULL) {
+            return FH_NOMEM;
+        }
+        ++*count;
+    }
+    return FH_OK;
+}
+
+static enum fh_code ask_all(const struct fh_mem_tenant *tenant, struct fh_request *request,
+                            struct fh_cascade *cascade)
+{
+    struct fh_cascade_question question;
+    enum fh_code code = FH_OK;
+    while (code == FH_OK && fh_cascade_next(cascade, &question)) {
+        size_t count = 0;
+        struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, question.limit);
+        code = rows != NULL ? find_children(tenant, &question, request->arena, rows, &count)
+                            : FH_NOMEM;
+        if (code == FH_OK) {
+            code = fh_cascade_answer(cascade, rows, count, &request->error);
+        }
+    }
+    return code;
+}
+
+/* Puts what follows behind the request's own writes. */
+static enum fh_code append_derived(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                                   struct fh_request *request,
+                                   const struct fh_cascade_write *derived, size_t count,
+                                   struct batch *batch)
+{
+    size_t total = batch->count + count;
+    struct fh_write *writes = FH_ARENA_ARRAY(request->arena, struct fh_write, total);
+    struct staged *staged = fh_calloc(total, sizeof(*staged));
+    if (writes == NULL || staged == NULL) {
+        fh_free(staged);
+        return FH_NOMEM;
+    }
+    memcpy(writes, batch->writes, batch->count * sizeof(*writes));
+    memcpy(staged, batch->staged, batch->count * sizeof(*staged));
+    fh_free(batch->staged);
+    batch->staged = staged;
+    batch->writes = writes;
+    for (size_t i = 0; i < count; i++) {
+        struct staged *s = &staged[batch->count];
+        const struct fh_table *table = derived[i].write.key.table;
+        writes[batch->count] = derived[i].write;
+        *s = (struct staged){
+            .before = derived[i].before, .after = derived[i].after, .origin = derived[i].origin};
+        s->old = fh_mem_table_get(fh_mem_table_at(tenant, table->id), &derived[i].write.key);
+        batch->count++;
+        enum fh_code code = s->after != NULL ? fh_mem_row_store(data, s->after, &s->fresh) : FH_OK;
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return FH_OK;
+}
+
+static enum fh_code follow_references(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
+                                      struct fh_request *request, int64_t now_us,
+                                      struct batch *batch)
+{
+    struct fh_op_commit *commit = &request->as.commit;
+    struct fh_cascade *cascade = NULL;
+    const struct fh_cascade_write *derived = NULL;
+    size_t count = 0;
+    struct fh_row **before = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
+    if (before == NULL) {
+        return FH_NOMEM;
+    }
+    for (size_t i = 0; i < commit->count; i++) {
+        before[i] = batch->staged[i].before;
+    }
+    enum fh_code code =
+        fh_cascade_begin(request->scope.schema, &request->scope.tenant, now_us, commit->writes,
+                         before, commit->rows, commit->count, request->arena, &cascade);
+    if (code != FH_OK || cascade == NULL) {
+        return code;
+    }
+    code = ask_all(tenant, request, cascade);
+    if (code == FH_OK) {
+        code = fh_cascade_finish(cascade, &derived, &count, &commit->failed_write, &request->error);
+    }
+    return code == FH_OK && count > 0 ? append_derived(data, tenant, request, derived, count, batch)
+                                      : code;
+}
+
 static enum fh_code append_record(struct fh_mem_data *data, struct fh_mem_tenant *tenant,
                                   struct fh_request *request, int64_t now_us,
-                                  const struct staged *staged)
+                                  const struct batch *batch)
 {
     const struct fh_op_commit *commit = &request->as.commit;
     struct fh_commit_record header = {.tenant = tenant->id,
@@ -227,10 +343,10 @@ static enum fh_code append_record(struct fh_mem_data *data, struct fh_mem_tenant
     struct fh_mem_record *record = NULL;
     fh_buf_init(&changes, FH_MEM_BYTES_MAX);
     fh_buf_init(&images, FH_MEM_BYTES_MAX);
-    fh_changes_encode(commit->writes, commit->count, &changes);
+    fh_changes_encode(batch->writes, batch->count, &changes);
     fh_images_begin(&images);
-    for (size_t i = 0; i < commit->count; i++) {
-        fh_images_add(&images, staged[i].before, staged[i].after);
+    for (size_t i = 0; i < batch->count; i++) {
+        fh_images_add(&images, batch->staged[i].before, batch->staged[i].after);
     }
     enum fh_code code = fh_buf_code(&changes);
     if (code == FH_OK) {
@@ -255,13 +371,13 @@ static enum fh_code append_record(struct fh_mem_data *data, struct fh_mem_tenant
     return code;
 }
 
-static void put_in_place(struct fh_mem_tenant *tenant, const struct fh_op_commit *commit,
-                         const struct staged *staged, bool forward)
+static void put_in_place(struct fh_mem_tenant *tenant, const struct batch *batch, bool forward)
 {
-    for (size_t i = 0; i < commit->count; i++) {
-        const struct fh_key *key = &commit->writes[i].key;
+    for (size_t i = 0; i < batch->count; i++) {
+        const struct fh_key *key = &batch->writes[i].key;
+        const struct staged *staged = &batch->staged[i];
         struct fh_mem_table *table = fh_mem_table_at(tenant, key->table->id);
-        fh_mem_table_set(table, key, forward ? staged[i].fresh : staged[i].old);
+        fh_mem_table_set(table, key, forward ? staged->fresh : staged->old);
     }
 }
 
@@ -296,37 +412,42 @@ enum fh_code fh_mem_commit(struct fh_mem_data *data, struct fh_mem_tenant *tenan
         }
     }
     commit->rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
-    struct staged *staged = fh_calloc(commit->count, sizeof(*staged));
+    struct batch batch = {.writes = commit->writes,
+                          .staged = fh_calloc(commit->count, sizeof(*batch.staged)),
+                          .count = commit->count};
     enum fh_code code = FH_NOMEM;
-    if (commit->rows == NULL || staged == NULL) {
+    if (commit->rows == NULL || batch.staged == NULL) {
         goto out;
     }
-    code = stage(data, tenant, request, now_us, staged);
+    code = stage(data, tenant, request, now_us, batch.staged);
+    if (code == FH_OK) {
+        code = follow_references(data, tenant, request, now_us, &batch);
+    }
     if (code != FH_OK) {
         goto free_fresh;
     }
-    put_in_place(tenant, commit, staged, true);
-    code = check_constraints(tenant, request, staged);
+    put_in_place(tenant, &batch, true);
+    code = check_constraints(tenant, request, &batch);
     if (code == FH_OK && !commit->validate_only) {
-        code = append_record(data, tenant, request, now_us, staged);
+        code = append_record(data, tenant, request, now_us, &batch);
     }
     if (code != FH_OK || commit->validate_only) {
-        put_in_place(tenant, commit, staged, false);
+        put_in_place(tenant, &batch, false);
         goto free_fresh;
     }
-    for (size_t i = 0; i < commit->count; i++) {
-        fh_mem_row_free(data, staged[i].old);
+    for (size_t i = 0; i < batch.count; i++) {
+        fh_mem_row_free(data, batch.staged[i].old);
     }
     commit->seq = tenant->seq_last;
     commit->at_us = now_us;
     goto out;
 
 free_fresh:
-    for (size_t i = 0; i < commit->count; i++) {
-        fh_mem_row_free(data, staged[i].fresh);
+    for (size_t i = 0; i < batch.count; i++) {
+        fh_mem_row_free(data, batch.staged[i].fresh);
     }
     commit->at_us = now_us;
 out:
-    fh_free(staged);
+    fh_free(batch.staged);
     return code;
 }
