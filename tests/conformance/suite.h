@@ -99,6 +99,7 @@ struct suite_part suite_part_apply(void);
 struct suite_part suite_part_whole_moves(void);
 struct suite_part suite_part_tiers(void);
 struct suite_part suite_part_versions(void);
+struct suite_part suite_part_copy_within(void);
 
 /* Compares codes and says their names. */
 void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *what,

@@ -21,9 +21,7 @@ static void stop(void)
 
 static int reset(void)
 {
-    return fh_pgtest_exec(cluster, FH_PGTEST_SUPERUSER, "drop schema if exists fh_shared cascade")
-               ? 0
-               : -1;
+    return fh_pgtest_reset_homes(cluster) ? 0 : -1;
 }
 
 static void configure(bool skips_enforcement, struct fh_store_config *config)
@@ -41,7 +39,7 @@ static bool configure_other(struct fh_store_config *config)
     }
     config->location = fh_pgtest_dsn(other, FH_PGTEST_APP, FH_PGTEST_UNIX);
     config->owner_location = fh_pgtest_dsn(other, FH_PGTEST_OWNER, FH_PGTEST_UNIX);
-    return fh_pgtest_exec(other, FH_PGTEST_SUPERUSER, "drop schema if exists fh_shared cascade");
+    return fh_pgtest_reset_homes(other);
 }
 
 static enum fh_code open_pg(const struct fh_env *env, const struct fh_store_config *config,
