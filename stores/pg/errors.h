@@ -1,7 +1,7 @@
 /* SQLSTATE to fh_code: here and nowhere else.
  *
- * Only the code and the name of a constraint leave PostgreSQL's message: its text may hold values,
- * its detail may name rows of others. Pure functions.
+ * Only the code and the names of a constraint and its table leave PostgreSQL's message: its text
+ * may hold values, its detail may name rows of others. Pure functions.
  */
 #ifndef FH_STORES_PG_ERRORS_H
 #define FH_STORES_PG_ERRORS_H
@@ -17,6 +17,7 @@ struct fh_pg_failure {
     enum fh_code code; /* FH_OK: nothing failed */
     char sqlstate[6];
     char constraint[FH_PG_CONSTRAINT_MAX];
+    char table[FH_PG_CONSTRAINT_MAX];
 };
 
 /* `sqlstate` may be NULL or empty (libpq itself failed: the connection is gone): FH_UNAVAILABLE. */

@@ -299,7 +299,7 @@ static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op)
     if (fh_pg_version_suspect(op)) {
         try_again(op, false);
     } else if (op->retry_elsewhere ||
-        (op->attempts == 0 && fh_pg_is_stale_statement(op->failure.sqlstate))) {
+               (op->attempts == 0 && fh_pg_is_stale_statement(op->failure.sqlstate))) {
         try_again(op, !op->retry_elsewhere);
     } else if (is_left_open(conn)) {
         op->code = op->failure.code;
@@ -396,6 +396,7 @@ static void take_failure(struct fh_pg_conn *conn, struct fh_pg_group *group, con
     bool first = !group->failed;
     const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
     const char *constraint = PQresultErrorField(result, PG_DIAG_CONSTRAINT_NAME);
+    const char *table = PQresultErrorField(result, PG_DIAG_TABLE_NAME);
     group->failed = true;
     if (group->kind == FH_PG_GROUP_SETUP) {
         (void)fh_error_set(&conn->lane->error, FH_UNAVAILABLE, "session set-up failed (%s)",
@@ -409,10 +410,14 @@ static void take_failure(struct fh_pg_conn *conn, struct fh_pg_group *group, con
         return;
     }
     op->failure.code = fh_pg_code_of_sqlstate(sqlstate);
+    if (sqlstate != NULL && fh_pg_op_lacks_home(op, sqlstate)) {
+        op->failure.code = FH_NO_TENANT;
+    }
     (void)snprintf(op->failure.sqlstate, sizeof(op->failure.sqlstate), "%s",
                    sqlstate != NULL ? sqlstate : "");
     (void)snprintf(op->failure.constraint, sizeof(op->failure.constraint), "%s",
                    constraint != NULL ? constraint : "");
+    (void)snprintf(op->failure.table, sizeof(op->failure.table), "%s", table != NULL ? table : "");
     if (op->kind->failed != NULL) {
         op->kind->failed(op, group->received - member->first);
     }

@@ -31,6 +31,13 @@ void fh_pg_sql_predicate(struct fh_buf *out, const struct fh_pg_statement_key *k
 /* int8, text, ...: as a cast names it. */
 const char *fh_pg_sql_type(enum fh_type type);
 
+/* '5'::int8: a value as it may stand in a definition. `scale` is a numeric's. */
+void fh_pg_sql_constant(struct fh_buf *out, const struct fh_value *value, uint8_t scale);
+/* A whole expression of `table`; its columns by the names they have in `names`, which is the same
+ * table in that version or another (sql_expr.c). */
+void fh_pg_sql_expr(struct fh_buf *out, const struct fh_expr *expr, const struct fh_table *table,
+                    const struct fh_table *names);
+
 void fh_pg_sql_row(const struct fh_pg_statement_key *key, struct fh_buf *out);  /* dml.c */
 void fh_pg_sql_fast(const struct fh_pg_statement_key *key, struct fh_buf *out); /* fast_sql.c */
 void fh_pg_sql_move(const struct fh_pg_statement_key *key, struct fh_buf *out); /* move_sql.c */
