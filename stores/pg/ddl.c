@@ -162,8 +162,9 @@ static void create_columns(struct fh_buf *out, const struct fh_table *table)
         fh_buf_add_char(out, ' ');
         fh_pg_ddl_type(out, column);
         if (column->default_kind == FH_DEFAULT_CONSTANT) {
-            fh_buf_add_text(out, " default ");
+            fh_buf_add_text(out, " default (");
             fh_pg_sql_constant(out, &column->default_value, column->scale);
+            fh_buf_add_char(out, ')');
         }
         fh_buf_add_text(out, column->not_null ? " not null" : "");
     }

@@ -258,12 +258,13 @@ static void column_add(const struct upgrade *up, const struct fh_schema_change *
         after = "drop expression";
         scans = true;
     } else if (column->default_kind == FH_DEFAULT_CONSTANT) {
-        fh_buf_add_text(up->out, " default ");
+        fh_buf_add_text(up->out, " default (");
         fh_pg_sql_constant(up->out, &column->default_value, column->scale);
+        fh_buf_add_char(up->out, ')');
         after = NULL;
     } else if (column->default_kind == FH_DEFAULT_NOW) {
         fh_buf_add_text(up->out, column->type == FH_TYPE_DATE
-                                     ? " default (now() at time zone 'UTC')::date"
+                                     ? " default ((now() at time zone 'UTC')::date)"
                                      : " default now()");
     } else if (column->default_kind == FH_DEFAULT_UUID) {
         fh_buf_add_text(up->out, " default gen_random_uuid()");
@@ -330,8 +331,9 @@ static void column_default(const struct upgrade *up, const struct fh_schema_chan
     const struct fh_column *column = &change->after->columns[change->to];
     alter_column(up, change->after, column->name);
     if (column->default_kind == FH_DEFAULT_CONSTANT) {
-        fh_buf_add_text(up->out, "set default ");
+        fh_buf_add_text(up->out, "set default (");
         fh_pg_sql_constant(up->out, &column->default_value, column->scale);
+        fh_buf_add_char(up->out, ')');
     } else {
         fh_buf_add_text(up->out, "drop default");
     }
