@@ -5,6 +5,8 @@
  */
 #include "router/catalog.h"
 
+#include "router/rollout_rules.h"
+
 #define FH_SLUG_MIN 3
 #define TEXT_BYTES_MAX 1024 /* display names, plans, reasons, locations */
 #define LABEL_BYTES_MAX 256
@@ -291,7 +293,7 @@ static enum fh_code check_moves(struct fh_catalog_request *request)
                    ? FH_OK
                    : invalid(request, "a page holds 1 to 1000 events of one resource");
     default:
-        return invalid(request, "unknown operation");
+        return fh_rollout_rule_check(request);
     }
 }
 
@@ -382,6 +384,21 @@ bool fh_catalog_hint_of(const struct fh_catalog_request *request, enum fh_catalo
     case FH_CATALOG_MOVE_WISH:
         *hint = FH_CATALOG_HINT_MOVE;
         *uuid = request->as.move_wish.uuid;
+        return true;
+    case FH_CATALOG_ROLLOUT_CREATE:
+        *hint = FH_CATALOG_HINT_SCHEMA;
+        return true;
+    case FH_CATALOG_ROLLOUT_CLAIM:
+        *hint = FH_CATALOG_HINT_ROLLOUT;
+        *uuid = request->as.rollout_claim.uuid;
+        return true;
+    case FH_CATALOG_ROLLOUT_ADVANCE:
+        *hint = FH_CATALOG_HINT_ROLLOUT;
+        *uuid = request->as.rollout_advance.uuid;
+        return true;
+    case FH_CATALOG_ROLLOUT_WISH:
+        *hint = FH_CATALOG_HINT_ROLLOUT;
+        *uuid = request->as.rollout_wish.uuid;
         return true;
     default:
         return false;

@@ -23,6 +23,7 @@
 #include "base/uuid.h"
 #include "base/worker.h"
 #include "router/moves.h"
+#include "router/rollouts.h"
 #include "stores/store.h"
 
 #define FH_SLUG_MAX 63
@@ -109,6 +110,26 @@ struct fh_move {
     int64_t finished_at_us; /* 0: not yet */
 };
 
+/* A schema version on its way to every home. Texts in the request's arena. */
+struct fh_rollout {
+    struct fh_uuid uuid; /* version 7: by time */
+    uint32_t version;    /* the catalog's newest when it was made */
+    enum fh_rollout_phase phase;
+    enum fh_rollout_wish wish;
+    uint64_t generation; /* +1 with every claim */
+    uint64_t beat;       /* +1 with every change */
+    struct fh_uuid worker;
+    struct fh_rollout_settings settings;
+    struct fh_rollout_progress progress;
+    struct fh_str message; /* why it is paused or failed, what it waits for; else empty */
+    struct fh_str actor;
+    struct fh_str reason;
+    int64_t created_at_us;
+    int64_t updated_at_us;
+    int64_t finished_at_us; /* 0: not yet */
+};
+#define FH_ROLLOUT_NOTES_MAX 256
+
 /* One line of the operators' audit. */
 struct fh_operator_event {
     uint64_t id;
@@ -149,6 +170,17 @@ enum fh_catalog_op {
     FH_CATALOG_MOVE_WISH,    /* not finished; PAUSE and CANCEL before the switch only; a cancel is
                                 not taken back */
     FH_CATALOG_EVENTS,       /* operators' audit of a resource ("": all), oldest first */
+    /* Rollouts. A change that is refused as FH_PRECONDITION answers the rollout as it is. */
+    FH_CATALOG_ROLLOUT_CREATE,  /* with the migrations that lead to its version, all or none; none
+                                   may be unfinished (FH_EXISTS, that one is answered) */
+    FH_CATALOG_ROLLOUT_GET,     /* nil: the newest; FH_NOT_FOUND */
+    FH_CATALOG_ROLLOUT_LIST,    /* newest first */
+    FH_CATALOG_ROLLOUT_CLAIM,   /* unfinished, and the beat as seen (FH_PRECONDITION) */
+    FH_CATALOG_ROLLOUT_ADVANCE, /* generation and phase as given; then phase, progress, message and
+                                   what is noted of homes, whose counts go into the progress; an
+                                   event when the phase or the wish changed */
+    FH_CATALOG_ROLLOUT_WISH,    /* not finished; a cancel ends it there and then */
+    FH_CATALOG_ROLLOUT_HOMES,   /* what was noted, by (store, home) */
 };
 
 /* Who does it: for the operators' audit. */
@@ -250,6 +282,57 @@ struct fh_catalog_request {
             struct fh_move move; /* result */
         } move_wish;
         struct {
+            struct fh_rollout rollout; /* in: uuid, version, settings; out as stored */
+            const struct fh_migration_record *migrations;
+            size_t migration_count;
+        } rollout_create;
+        struct {
+            struct fh_uuid uuid;
+            struct fh_rollout rollout; /* result */
+        } rollout_get;
+        struct {
+            bool unfinished;             /* only those */
+            struct fh_uuid before;       /* exclusive; nil: from the newest */
+            size_t limit;                /* 1..FH_PAGE_MAX */
+            struct fh_rollout *rollouts; /* result */
+            size_t count;
+            bool more;
+        } rollout_list;
+        struct {
+            struct fh_uuid uuid;
+            uint64_t beat; /* as seen */
+            struct fh_uuid worker;
+            struct fh_rollout rollout; /* result */
+        } rollout_claim;
+        struct {
+            struct fh_uuid uuid;
+            uint64_t generation;
+            enum fh_rollout_phase from;
+            enum fh_rollout_phase to; /* fh_rollout_may_follow(), or from itself */
+            bool pause;               /* by itself; no more than a wish to run is overruled */
+            struct fh_rollout_progress progress; /* the counts of homes are not looked at */
+            struct fh_str message;               /* at most FH_ROLLOUT_MESSAGE_MAX */
+            const struct fh_rollout_home *notes; /* PENDING leaves a home that is DONE alone; of two
+                                                    of one home the later counts */
+            size_t note_count;                   /* at most FH_ROLLOUT_NOTES_MAX */
+            struct fh_rollout rollout;           /* result */
+        } rollout_advance;
+        struct {
+            struct fh_uuid uuid;
+            enum fh_rollout_wish wish;
+            struct fh_rollout rollout; /* result */
+        } rollout_wish;
+        struct {
+            struct fh_uuid uuid;
+            uint32_t states;                         /* bits 1 << fh_rollout_home_state; 0: all */
+            char after_store[FH_STORE_NAME_MAX + 1]; /* exclusive; "": from the start */
+            char after_home[FH_HOME_NAME_MAX];
+            size_t limit;                  /* 1..FH_PAGE_MAX */
+            struct fh_rollout_home *homes; /* result */
+            size_t count;
+            bool more;
+        } rollout_homes;
+        struct {
             struct fh_str resource;
             uint64_t after_id;                /* exclusive */
             size_t limit;                     /* 1..FH_PAGE_MAX */
@@ -278,7 +361,8 @@ enum fh_catalog_hint {
     FH_CATALOG_HINT_TENANT, /* placement or state */
     FH_CATALOG_HINT_MOVE,
     FH_CATALOG_HINT_STORES,
-    FH_CATALOG_HINT_SCHEMA,
+    FH_CATALOG_HINT_SCHEMA, /* a version was added, with its rollout */
+    FH_CATALOG_HINT_ROLLOUT,
 };
 typedef void fh_catalog_hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *uuid);
 

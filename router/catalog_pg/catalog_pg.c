@@ -80,6 +80,13 @@ static const struct {
     [FH_CATALOG_MOVE_SWITCH] = {.run = fh_catalog_pg_move_switch, .quick = true},
     [FH_CATALOG_MOVE_WISH] = {.run = fh_catalog_pg_move_wish},
     [FH_CATALOG_EVENTS] = {.run = fh_catalog_pg_events, .reads = true},
+    [FH_CATALOG_ROLLOUT_CREATE] = {.run = fh_catalog_pg_rollout_create},
+    [FH_CATALOG_ROLLOUT_GET] = {.run = fh_catalog_pg_rollout_get, .reads = true},
+    [FH_CATALOG_ROLLOUT_LIST] = {.run = fh_catalog_pg_rollout_list, .reads = true},
+    [FH_CATALOG_ROLLOUT_CLAIM] = {.run = fh_catalog_pg_rollout_claim},
+    [FH_CATALOG_ROLLOUT_ADVANCE] = {.run = fh_catalog_pg_rollout_advance},
+    [FH_CATALOG_ROLLOUT_WISH] = {.run = fh_catalog_pg_rollout_wish},
+    [FH_CATALOG_ROLLOUT_HOMES] = {.run = fh_catalog_pg_rollout_homes, .reads = true},
 };
 
 static bool is_known(enum fh_catalog_op op)

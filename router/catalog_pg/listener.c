@@ -61,6 +61,10 @@ bool fh_catalog_pg_hint_parse(const char *payload, enum fh_catalog_hint *hint, s
         *hint = FH_CATALOG_HINT_MOVE;
         return fh_uuid_parse(fh_str_of(payload + 5), uuid);
     }
+    if (strncmp(payload, "rollout:", 8) == 0) {
+        *hint = FH_CATALOG_HINT_ROLLOUT;
+        return fh_uuid_parse(fh_str_of(payload + 8), uuid);
+    }
     return false;
 }
 

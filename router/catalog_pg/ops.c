@@ -25,10 +25,9 @@ void fh_catalog_pg_event_add(const struct fh_catalog_pg_txn *txn, const char *ac
 static void notify_add(const struct fh_catalog_pg_txn *txn)
 {
     static const char *const kinds[] = {
-        [FH_CATALOG_HINT_TENANT] = "tenant:",
-        [FH_CATALOG_HINT_MOVE] = "move:",
-        [FH_CATALOG_HINT_STORES] = "stores",
-        [FH_CATALOG_HINT_SCHEMA] = "schema",
+        [FH_CATALOG_HINT_TENANT] = "tenant:",   [FH_CATALOG_HINT_MOVE] = "move:",
+        [FH_CATALOG_HINT_STORES] = "stores",    [FH_CATALOG_HINT_SCHEMA] = "schema",
+        [FH_CATALOG_HINT_ROLLOUT] = "rollout:",
     };
     struct fh_catalog_pg_params params = {.count = 0};
     enum fh_catalog_hint hint = FH_CATALOG_HINT_TENANT;
@@ -38,7 +37,8 @@ static void notify_add(const struct fh_catalog_pg_txn *txn)
         return;
     }
     char text[FH_UUID_TEXT_LEN + 1] = "";
-    if (hint == FH_CATALOG_HINT_TENANT || hint == FH_CATALOG_HINT_MOVE) {
+    if (hint == FH_CATALOG_HINT_TENANT || hint == FH_CATALOG_HINT_MOVE ||
+        hint == FH_CATALOG_HINT_ROLLOUT) {
         fh_uuid_format(&uuid, text);
     }
     (void)snprintf(payload, sizeof(payload), "%s%s", kinds[hint], text);

@@ -35,6 +35,13 @@ FH_MUST_CHECK enum fh_code fh_catalog_pg_move_claim(const struct fh_catalog_pg_t
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_advance(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_switch(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_wish(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_create(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_get(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_list(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_claim(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_advance(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_wish(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_rollout_homes(const struct fh_catalog_pg_txn *txn);
 
 /* For those above. */
 
@@ -56,6 +63,13 @@ FH_MUST_CHECK enum fh_code fh_catalog_pg_placement_read(const PGresult *result, 
 void fh_catalog_pg_placement_add(const struct fh_catalog_pg_txn *txn,
                                  enum fh_catalog_pg_statement which, const struct fh_uuid *tenant,
                                  const struct fh_placement *placement);
+/* Begins a transaction and reads the newest version. */
+FH_MUST_CHECK enum fh_code fh_catalog_pg_migration_newest(const struct fh_catalog_pg_txn *txn,
+                                                          uint32_t *out);
+/* Inserts it, in a group of its own, and adds its event. */
+FH_MUST_CHECK enum fh_code
+fh_catalog_pg_migration_insert(const struct fh_catalog_pg_txn *txn,
+                               const struct fh_migration_record *migration);
 /* Adds a statement with one parameter. */
 void fh_catalog_pg_by_uuid_add(const struct fh_catalog_pg_txn *txn,
                                enum fh_catalog_pg_statement which, const struct fh_uuid *uuid);

@@ -86,10 +86,8 @@ enum fh_code fh_catalog_pg_store_list(const struct fh_catalog_pg_txn *txn)
     return FH_OK;
 }
 
-static enum fh_code may_add_migration(const struct fh_catalog_pg_txn *txn)
+enum fh_code fh_catalog_pg_migration_newest(const struct fh_catalog_pg_txn *txn, uint32_t *out)
 {
-    struct fh_catalog_request *request = txn->request;
-    uint32_t version = request->as.migration.version;
     int64_t count = 0;
     int64_t newest = 0;
     fh_catalog_pg_link_add(txn->link, FH_CATALOG_PG_SQL_BEGIN, NULL);
@@ -103,33 +101,22 @@ static enum fh_code may_add_migration(const struct fh_catalog_pg_txn *txn)
         fh_catalog_pg_int(result, 0, 1, count, count, &newest) != FH_OK) {
         return fh_catalog_pg_unread(txn, FH_CORRUPT); /* a hole in the versions */
     }
-    if (newest >= FH_MIGRATIONS_MAX) {
-        return fh_error_set(&request->error, FH_TOO_LARGE, "there are 1000 migrations already");
-    }
-    if (version != newest + 1) {
-        return fh_error_set(&request->error, FH_CONFLICT,
-                            "the catalog's schema is at version %u, so the next is not %u; another "
-                            "apply was faster",
-                            (unsigned)newest, version);
-    }
+    *out = (uint32_t)newest;
     return FH_OK;
 }
 
-enum fh_code fh_catalog_pg_migration_add(const struct fh_catalog_pg_txn *txn)
+enum fh_code fh_catalog_pg_migration_insert(const struct fh_catalog_pg_txn *txn,
+                                            const struct fh_migration_record *migration)
 {
-    struct fh_migration_record *migration = &txn->request->as.migration;
-    enum fh_code code = may_add_migration(txn);
-    if (code != FH_OK) {
-        return code;
-    }
     struct fh_catalog_pg_params params = {.count = 0};
+    char resource[32];
     fh_catalog_pg_param_int(&params, migration->version);
     fh_catalog_pg_param_text(&params, migration->name);
     fh_catalog_pg_param_text(&params, migration->sql);
     fh_catalog_pg_param_bytes(&params, migration->checksum, sizeof(migration->checksum));
     fh_catalog_pg_param_int(&params, txn->now_us);
     fh_catalog_pg_link_add(txn->link, FH_CATALOG_PG_SQL_MIGRATION_INSERT, &params);
-    code = fh_catalog_pg_run(txn);
+    enum fh_code code = fh_catalog_pg_run(txn);
     if (code != FH_OK) {
         return code;
     }
@@ -137,11 +124,32 @@ enum fh_code fh_catalog_pg_migration_add(const struct fh_catalog_pg_txn *txn)
         return fh_error_set(&txn->request->error, FH_CONFLICT,
                             "a migration of this name or version is there");
     }
-    migration->applied_at_us = txn->now_us;
-    char resource[32];
     (void)snprintf(resource, sizeof(resource), "migrations/%u", migration->version);
     fh_catalog_pg_event_add(txn, "migration.add", resource, migration->name);
-    return fh_catalog_pg_commit(txn);
+    return FH_OK;
+}
+
+enum fh_code fh_catalog_pg_migration_add(const struct fh_catalog_pg_txn *txn)
+{
+    struct fh_catalog_request *request = txn->request;
+    struct fh_migration_record *migration = &request->as.migration;
+    uint32_t newest = 0;
+    enum fh_code code = fh_catalog_pg_migration_newest(txn, &newest);
+    if (code != FH_OK) {
+        return code;
+    }
+    if (newest >= FH_MIGRATIONS_MAX) {
+        return fh_error_set(&request->error, FH_TOO_LARGE, "there are 1000 migrations already");
+    }
+    if (migration->version != newest + 1) {
+        return fh_error_set(&request->error, FH_CONFLICT,
+                            "the catalog's schema is at version %u, so the next is not %u; another "
+                            "apply was faster",
+                            newest, migration->version);
+    }
+    migration->applied_at_us = txn->now_us;
+    code = fh_catalog_pg_migration_insert(txn, migration);
+    return code == FH_OK ? fh_catalog_pg_commit(txn) : code;
 }
 
 static enum fh_code read_migration(const PGresult *result, int row, struct fh_arena *arena,

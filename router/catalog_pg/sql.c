@@ -30,7 +30,7 @@ const char *const fh_catalog_pg_sql_create[] = {
     " one boolean PRIMARY KEY DEFAULT true CHECK(one),"
     " format bigint NOT NULL,"
     " last_event bigint NOT NULL)",
-    "INSERT INTO catalog(format,last_event) VALUES(2,0)", /* FH_CATALOG_PG_FORMAT */
+    "INSERT INTO catalog(format,last_event) VALUES(3,0)", /* FH_CATALOG_PG_FORMAT */
     "CREATE TABLE stores("
     " name" TEXT " PRIMARY KEY,"
     " engine" TEXT ","
@@ -115,6 +115,38 @@ const char *const fh_catalog_pg_sql_create[] = {
     "CREATE UNIQUE INDEX moves_one_unfinished ON moves(tenant) WHERE finished_at=0",
     "CREATE INDEX moves_unfinished ON moves(uuid) WHERE finished_at=0",
     "CREATE INDEX moves_tenant ON moves(tenant,uuid)",
+    "CREATE TABLE rollouts("
+    " uuid uuid PRIMARY KEY,"
+    " version bigint NOT NULL REFERENCES migrations(version),"
+    " phase" TEXT ","
+    " wish bigint NOT NULL CHECK(wish BETWEEN 1 AND 3),"
+    " generation bigint NOT NULL CHECK(generation>=0),"
+    " beat bigint NOT NULL CHECK(beat>=0),"
+    " worker uuid NOT NULL,"
+    " settings" TEXT ","
+    " progress" TEXT ","
+    " message" TEXT ","
+    " actor" TEXT ","
+    " reason" TEXT ","
+    " created_at bigint NOT NULL,"
+    " updated_at bigint NOT NULL,"
+    " finished_at bigint NOT NULL)",
+    "CREATE UNIQUE INDEX rollouts_one_unfinished ON rollouts(finished_at) WHERE finished_at=0",
+    /* tenant: '' for a shared home */
+    "CREATE TABLE rollout_homes("
+    " rollout uuid NOT NULL REFERENCES rollouts(uuid),"
+    " store" TEXT ","
+    " home" TEXT ","
+    " tier bigint NOT NULL CHECK(tier BETWEEN 1 AND 3),"
+    " tenant" TEXT ","
+    " state" TEXT ","
+    " canary boolean NOT NULL,"
+    " version bigint NOT NULL CHECK(version>=0),"
+    " tries bigint NOT NULL CHECK(tries>=0),"
+    " message" TEXT ","
+    " updated_at bigint NOT NULL,"
+    " PRIMARY KEY(rollout,store,home))",
+    "CREATE INDEX rollout_homes_state ON rollout_homes(rollout,state)",
     NULL,
 };
 
@@ -132,6 +164,10 @@ const char *const fh_catalog_pg_sql_create[] = {
     "source_generation,target_store,target_tier,target_home,phase,wish,generation,beat,"  \
     "worker,max_pause_us,rows_per_second_max,duty_percent,progress,message,actor,reason," \
     "created_at,updated_at,finished_at FROM moves "
+
+#define ROLLOUT_COLUMNS                                                                      \
+    "SELECT uuid,version,phase,wish,generation,beat,worker,settings,progress,message,actor," \
+    "reason,created_at,updated_at,finished_at FROM rollouts "
 
 static const char *const texts[FH_CATALOG_PG_SQL_COUNT] = {
     [FH_CATALOG_PG_SQL_BEGIN] = "BEGIN",
@@ -213,6 +249,42 @@ static const char *const texts[FH_CATALOG_PG_SQL_COUNT] = {
         MOVE_COLUMNS "WHERE tenant=$3 AND uuid<$1 AND (NOT $4::boolean OR finished_at=0) "
                      "ORDER BY uuid DESC LIMIT $2",
     [FH_CATALOG_PG_SQL_TENANT_TOUCH] = "UPDATE tenants SET updated_at=$2 WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_ROLLOUT_INSERT] =
+        "INSERT INTO rollouts(uuid,version,phase,wish,generation,beat,worker,settings,progress,"
+        "message,actor,reason,created_at,updated_at,finished_at) VALUES($1,$2,$3,$4,$5,$6,$7,$8,$9,"
+        "$10,$11,$12,$13,$13,0) ON CONFLICT DO NOTHING RETURNING beat",
+    [FH_CATALOG_PG_SQL_ROLLOUT_UPDATE] =
+        "UPDATE rollouts SET phase=$2,wish=$3,generation=$4,beat=$5,worker=$6,progress=$7,"
+        "message=$8,updated_at=$9,finished_at=$10 WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_ROLLOUT_BY_UUID] = ROLLOUT_COLUMNS "WHERE uuid=$1",
+    [FH_CATALOG_PG_SQL_ROLLOUT_LOCK] = ROLLOUT_COLUMNS "WHERE uuid=$1 FOR UPDATE",
+    [FH_CATALOG_PG_SQL_ROLLOUT_NEWEST] = ROLLOUT_COLUMNS "ORDER BY uuid DESC LIMIT 1",
+    [FH_CATALOG_PG_SQL_ROLLOUT_UNFINISHED] = ROLLOUT_COLUMNS "WHERE finished_at=0",
+    [FH_CATALOG_PG_SQL_ROLLOUTS] =
+        ROLLOUT_COLUMNS "WHERE uuid<$1 AND (NOT $3::boolean OR finished_at=0) "
+                        "ORDER BY uuid DESC LIMIT $2",
+    /* One command does not change a row twice: the last note of a home is the one. */
+    [FH_CATALOG_PG_SQL_ROLLOUT_NOTE] =
+        "INSERT INTO rollout_homes(rollout,store,home,tier,tenant,state,canary,version,tries,"
+        "message,updated_at) SELECT DISTINCT ON (n.store,n.home) $1::uuid,n.store,n.home,n.tier,"
+        "n.tenant,n.state,n.canary=1,n.version,n.tries,n.message,$3::bigint "
+        "FROM jsonb_to_recordset($2::text::jsonb) AS n(i bigint,store text,home text,tier bigint,"
+        "tenant text,state text,canary bigint,version bigint,tries bigint,message text) "
+        "ORDER BY n.store,n.home,n.i DESC "
+        "ON CONFLICT(rollout,store,home) DO UPDATE SET tier=excluded.tier,tenant=excluded.tenant,"
+        "state=excluded.state,canary=excluded.canary,version=excluded.version,"
+        "tries=excluded.tries,message=excluded.message,updated_at=excluded.updated_at "
+        "WHERE excluded.state<>'pending' OR rollout_homes.state<>'done'",
+    [FH_CATALOG_PG_SQL_ROLLOUT_COUNT] =
+        "SELECT count(*) FILTER(WHERE state<>'gone'),count(*) FILTER(WHERE state='done'),"
+        "count(*) FILTER(WHERE state='failed'),count(*) FILTER(WHERE state='waiting') "
+        "FROM rollout_homes WHERE rollout=$1",
+    [FH_CATALOG_PG_SQL_ROLLOUT_HOMES] =
+        "SELECT store,home,tier,tenant,state,canary,version,tries,message,updated_at "
+        "FROM rollout_homes WHERE rollout=$1 AND (store,home)>($2,$3) "
+        "AND ($4::bigint=0 OR ($4::bigint>>(CASE state WHEN 'pending' THEN 1 WHEN 'applying' "
+        "THEN 2 WHEN 'waiting' THEN 3 WHEN 'done' THEN 4 WHEN 'failed' THEN 5 ELSE 6 END))&1=1) "
+        "ORDER BY store,home LIMIT $5",
 };
 
 const char *fh_catalog_pg_sql(enum fh_catalog_pg_statement which)

@@ -52,12 +52,19 @@ bool fh_catalog_op_writes(enum fh_catalog_op op)
     case FH_CATALOG_MOVE_GET:
     case FH_CATALOG_MOVE_LIST:
     case FH_CATALOG_EVENTS:
+    case FH_CATALOG_ROLLOUT_GET:
+    case FH_CATALOG_ROLLOUT_LIST:
+    case FH_CATALOG_ROLLOUT_HOMES:
         return false;
     case FH_CATALOG_MOVE_CREATE:
     case FH_CATALOG_MOVE_CLAIM:
     case FH_CATALOG_MOVE_ADVANCE:
     case FH_CATALOG_MOVE_SWITCH:
     case FH_CATALOG_MOVE_WISH:
+    case FH_CATALOG_ROLLOUT_CREATE:
+    case FH_CATALOG_ROLLOUT_CLAIM:
+    case FH_CATALOG_ROLLOUT_ADVANCE:
+    case FH_CATALOG_ROLLOUT_WISH:
         return true;
     }
     return true;
@@ -100,6 +107,20 @@ enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catal
         return fh_catalog_move_wish(txn, request);
     case FH_CATALOG_EVENTS:
         return fh_catalog_events(txn, request);
+    case FH_CATALOG_ROLLOUT_CREATE:
+        return fh_catalog_rollout_create(txn, request);
+    case FH_CATALOG_ROLLOUT_GET:
+        return fh_catalog_rollout_get(txn, request);
+    case FH_CATALOG_ROLLOUT_LIST:
+        return fh_catalog_rollout_list(txn, request);
+    case FH_CATALOG_ROLLOUT_CLAIM:
+        return fh_catalog_rollout_claim(txn, request);
+    case FH_CATALOG_ROLLOUT_ADVANCE:
+        return fh_catalog_rollout_advance(txn, request);
+    case FH_CATALOG_ROLLOUT_WISH:
+        return fh_catalog_rollout_wish(txn, request);
+    case FH_CATALOG_ROLLOUT_HOMES:
+        return fh_catalog_rollout_homes(txn, request);
     }
     return FH_INTERNAL; /* checked before */
 }

@@ -51,6 +51,20 @@ FH_MUST_CHECK enum fh_code fh_catalog_move_switch(const struct fh_catalog_txn *t
                                                   struct fh_catalog_request *request);
 FH_MUST_CHECK enum fh_code fh_catalog_move_wish(const struct fh_catalog_txn *txn,
                                                 struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_create(const struct fh_catalog_txn *txn,
+                                                     struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_get(const struct fh_catalog_txn *txn,
+                                                  struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_list(const struct fh_catalog_txn *txn,
+                                                   struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_claim(const struct fh_catalog_txn *txn,
+                                                    struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_advance(const struct fh_catalog_txn *txn,
+                                                      struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_wish(const struct fh_catalog_txn *txn,
+                                                   struct fh_catalog_request *request);
+FH_MUST_CHECK enum fh_code fh_catalog_rollout_homes(const struct fh_catalog_txn *txn,
+                                                    struct fh_catalog_request *request);
 FH_MUST_CHECK enum fh_code fh_catalog_events(const struct fh_catalog_txn *txn,
                                              struct fh_catalog_request *request);
 
@@ -62,6 +76,13 @@ FH_MUST_CHECK enum fh_code fh_catalog_tenant_find(const struct fh_catalog_txn *t
 FH_MUST_CHECK enum fh_code fh_catalog_store_registered(const struct fh_catalog_txn *txn,
                                                        struct fh_catalog_request *request,
                                                        const char *name);
+/* The catalog's newest version, and one more, whose applied_at it fills. */
+FH_MUST_CHECK enum fh_code fh_catalog_migration_newest(const struct fh_catalog_txn *txn,
+                                                       struct fh_catalog_request *request,
+                                                       uint32_t *out);
+FH_MUST_CHECK enum fh_code fh_catalog_migration_insert(const struct fh_catalog_txn *txn,
+                                                       struct fh_catalog_request *request,
+                                                       const struct fh_migration_record *migration);
 FH_MUST_CHECK enum fh_code fh_catalog_move_unfinished(const struct fh_catalog_txn *txn,
                                                       struct fh_catalog_request *request,
                                                       const struct fh_uuid *tenant,

@@ -106,8 +106,8 @@ enum fh_code fh_catalog_store_list(const struct fh_catalog_txn *txn,
     return code;
 }
 
-static enum fh_code newest_migration(const struct fh_catalog_txn *txn,
-                                     struct fh_catalog_request *request, uint32_t *out)
+enum fh_code fh_catalog_migration_newest(const struct fh_catalog_txn *txn,
+                                         struct fh_catalog_request *request, uint32_t *out)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
@@ -129,29 +129,36 @@ static enum fh_code newest_migration(const struct fh_catalog_txn *txn,
     return code;
 }
 
-static enum fh_code insert_migration(const struct fh_catalog_txn *txn,
-                                     struct fh_catalog_request *request)
+/* With its event. */
+enum fh_code fh_catalog_migration_insert(const struct fh_catalog_txn *txn,
+                                         struct fh_catalog_request *request,
+                                         const struct fh_migration_record *migration)
 {
-    struct fh_migration_record *migration = &request->as.migration;
     sqlite3_stmt *statement = NULL;
     bool inserted = false;
+    char resource[32];
+    char detail[300];
     enum fh_code code =
         fh_catalog_db_get(txn->db, FH_CATALOG_SQL_MIGRATION_INSERT, &statement, &request->error);
     if (code != FH_OK) {
         return code;
     }
-    migration->applied_at_us = txn->now_us;
     fh_catalog_bind_int(statement, 1, migration->version);
     fh_catalog_bind_text(statement, 2, migration->name);
     fh_catalog_bind_text(statement, 3, migration->sql);
     fh_catalog_bind_blob(statement, 4, migration->checksum, sizeof(migration->checksum));
-    fh_catalog_bind_int(statement, 5, migration->applied_at_us);
+    fh_catalog_bind_int(statement, 5, txn->now_us);
     code = fh_catalog_db_step(txn->db, statement, &inserted, &request->error);
     fh_catalog_db_end(statement);
     if (code == FH_OK && !inserted) {
         return fh_error_set(&request->error, FH_CONFLICT, "a migration of this name is there");
     }
-    return code;
+    if (code != FH_OK) {
+        return code;
+    }
+    (void)snprintf(resource, sizeof(resource), "migrations/%u", migration->version);
+    (void)snprintf(detail, sizeof(detail), "%.*s", FH_STR_ARG(migration->name));
+    return fh_catalog_event(txn, request, "migration.add", resource, detail);
 }
 
 enum fh_code fh_catalog_migration_add(const struct fh_catalog_txn *txn,
@@ -159,7 +166,7 @@ enum fh_code fh_catalog_migration_add(const struct fh_catalog_txn *txn,
 {
     uint32_t newest = 0;
     uint32_t version = request->as.migration.version;
-    enum fh_code code = newest_migration(txn, request, &newest);
+    enum fh_code code = fh_catalog_migration_newest(txn, request, &newest);
     if (code != FH_OK) {
         return code;
     }
@@ -172,15 +179,8 @@ enum fh_code fh_catalog_migration_add(const struct fh_catalog_txn *txn,
                             "apply was faster",
                             newest, version);
     }
-    code = insert_migration(txn, request);
-    if (code == FH_OK) {
-        char resource[32];
-        char detail[300];
-        (void)snprintf(resource, sizeof(resource), "migrations/%u", version);
-        (void)snprintf(detail, sizeof(detail), "%.*s", FH_STR_ARG(request->as.migration.name));
-        code = fh_catalog_event(txn, request, "migration.add", resource, detail);
-    }
-    return code;
+    request->as.migration.applied_at_us = txn->now_us;
+    return fh_catalog_migration_insert(txn, request, &request->as.migration);
 }
 
 static enum fh_code read_migration(sqlite3_stmt *statement, struct fh_arena *arena,
@@ -205,7 +205,7 @@ enum fh_code fh_catalog_migration_list(const struct fh_catalog_txn *txn,
     sqlite3_stmt *statement = NULL;
     bool row = false;
     uint32_t newest = 0;
-    enum fh_code code = newest_migration(txn, request, &newest);
+    enum fh_code code = fh_catalog_migration_newest(txn, request, &newest);
     if (code != FH_OK) {
         return code;
     }

@@ -93,7 +93,39 @@ const char fh_catalog_sql_schema[] =
     " finished_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
     "CREATE UNIQUE INDEX moves_one_unfinished ON moves(tenant) WHERE finished_at=0;"
     "CREATE INDEX moves_unfinished ON moves(uuid) WHERE finished_at=0;"
-    "CREATE INDEX moves_tenant ON moves(tenant,uuid);";
+    "CREATE INDEX moves_tenant ON moves(tenant,uuid);"
+    "CREATE TABLE rollouts("
+    " uuid BLOB PRIMARY KEY CHECK(length(uuid)=16),"
+    " version INTEGER NOT NULL REFERENCES migrations(version),"
+    " phase TEXT NOT NULL,"
+    " wish INTEGER NOT NULL CHECK(wish BETWEEN 1 AND 3),"
+    " generation INTEGER NOT NULL CHECK(generation>=0),"
+    " beat INTEGER NOT NULL CHECK(beat>=0),"
+    " worker BLOB NOT NULL CHECK(length(worker)=16),"
+    " settings TEXT NOT NULL,"
+    " progress TEXT NOT NULL,"
+    " message TEXT NOT NULL,"
+    " actor TEXT NOT NULL,"
+    " reason TEXT NOT NULL,"
+    " created_at INTEGER NOT NULL,"
+    " updated_at INTEGER NOT NULL,"
+    " finished_at INTEGER NOT NULL) STRICT, WITHOUT ROWID;"
+    "CREATE UNIQUE INDEX rollouts_one_unfinished ON rollouts(finished_at) WHERE finished_at=0;"
+    /* tenant: '' for a shared home */
+    "CREATE TABLE rollout_homes("
+    " rollout BLOB NOT NULL REFERENCES rollouts(uuid),"
+    " store TEXT NOT NULL,"
+    " home TEXT NOT NULL,"
+    " tier INTEGER NOT NULL CHECK(tier BETWEEN 1 AND 3),"
+    " tenant TEXT NOT NULL,"
+    " state TEXT NOT NULL,"
+    " canary INTEGER NOT NULL CHECK(canary IN (0,1)),"
+    " version INTEGER NOT NULL CHECK(version>=0),"
+    " tries INTEGER NOT NULL CHECK(tries>=0),"
+    " message TEXT NOT NULL,"
+    " updated_at INTEGER NOT NULL,"
+    " PRIMARY KEY(rollout,store,home)) STRICT, WITHOUT ROWID;"
+    "CREATE INDEX rollout_homes_state ON rollout_homes(rollout,state);";
 
 #define TENANT_COLUMNS                                                              \
     "SELECT t.uuid,t.slug,t.display_name,t.plan,t.state,t.created_at,t.updated_at," \
@@ -108,6 +140,10 @@ const char fh_catalog_sql_schema[] =
 
 #define EVENT_COLUMNS \
     "SELECT id,at,actor,address,action,resource,reason,detail FROM operator_events "
+
+#define ROLLOUT_COLUMNS                                                                      \
+    "SELECT uuid,version,phase,wish,generation,beat,worker,settings,progress,message,actor," \
+    "reason,created_at,updated_at,finished_at FROM rollouts "
 
 static const char *const texts[FH_CATALOG_SQL_COUNT] = {
     [FH_CATALOG_SQL_BEGIN_READ] = "BEGIN",
@@ -179,6 +215,38 @@ static const char *const texts[FH_CATALOG_SQL_COUNT] = {
     [FH_CATALOG_SQL_PLACEMENT_SET] =
         "UPDATE placements SET store=?2,tier=?3,home=?4,epoch=?5,generation=?6 WHERE tenant=?1",
     [FH_CATALOG_SQL_TENANT_TOUCH] = "UPDATE tenants SET updated_at=?2 WHERE uuid=?1",
+    [FH_CATALOG_SQL_ROLLOUT_INSERT] =
+        "INSERT INTO rollouts(uuid,version,phase,wish,generation,beat,worker,settings,progress,"
+        "message,actor,reason,created_at,updated_at,finished_at) VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,"
+        "?10,?11,?12,?13,?13,0) ON CONFLICT DO NOTHING RETURNING 1",
+    [FH_CATALOG_SQL_ROLLOUT_UPDATE] =
+        "UPDATE rollouts SET phase=?2,wish=?3,generation=?4,beat=?5,worker=?6,progress=?7,"
+        "message=?8,updated_at=?9,finished_at=?10 WHERE uuid=?1",
+    [FH_CATALOG_SQL_ROLLOUT_BY_UUID] = ROLLOUT_COLUMNS "WHERE uuid=?1",
+    [FH_CATALOG_SQL_ROLLOUT_NEWEST] = ROLLOUT_COLUMNS "ORDER BY uuid DESC LIMIT 1",
+    [FH_CATALOG_SQL_ROLLOUT_UNFINISHED] = ROLLOUT_COLUMNS "WHERE finished_at=0",
+    [FH_CATALOG_SQL_ROLLOUTS] =
+        ROLLOUT_COLUMNS "WHERE uuid<?1 AND (?3=0 OR finished_at=0) ORDER BY uuid DESC LIMIT ?2",
+    /* "WHERE true": else the parser takes ON CONFLICT for a join's. */
+    [FH_CATALOG_SQL_ROLLOUT_NOTE] =
+        "INSERT INTO rollout_homes(rollout,store,home,tier,tenant,state,canary,version,tries,"
+        "message,updated_at) SELECT ?1,value->>'store',value->>'home',value->>'tier',"
+        "value->>'tenant',value->>'state',value->>'canary',value->>'version',value->>'tries',"
+        "value->>'message',?3 FROM json_each(?2) WHERE true "
+        "ON CONFLICT(rollout,store,home) DO UPDATE SET tier=excluded.tier,tenant=excluded.tenant,"
+        "state=excluded.state,canary=excluded.canary,version=excluded.version,"
+        "tries=excluded.tries,message=excluded.message,updated_at=excluded.updated_at "
+        "WHERE excluded.state<>'pending' OR rollout_homes.state<>'done'",
+    [FH_CATALOG_SQL_ROLLOUT_COUNT] =
+        "SELECT count(*) FILTER(WHERE state<>'gone'),count(*) FILTER(WHERE state='done'),"
+        "count(*) FILTER(WHERE state='failed'),count(*) FILTER(WHERE state='waiting') "
+        "FROM rollout_homes WHERE rollout=?1",
+    [FH_CATALOG_SQL_ROLLOUT_HOMES] =
+        "SELECT store,home,tier,tenant,state,canary,version,tries,message,updated_at "
+        "FROM rollout_homes WHERE rollout=?1 AND (store,home)>(?2,?3) "
+        "AND (?4=0 OR (?4>>(CASE state WHEN 'pending' THEN 1 WHEN 'applying' THEN 2 "
+        "WHEN 'waiting' THEN 3 WHEN 'done' THEN 4 WHEN 'failed' THEN 5 ELSE 6 END))&1=1) "
+        "ORDER BY store,home LIMIT ?5",
 };
 
 const char *fh_catalog_sql(enum fh_catalog_statement which)

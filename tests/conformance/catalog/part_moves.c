@@ -151,7 +151,9 @@ static void moves_only_who_can_be_moved(void **state)
     struct fh_uuid nobody = catalog_uuid(s);
     assert_code(catalog_move_start(s, &nobody, "south", NULL), FH_NO_TENANT);
     assert_code(catalog_move_start(s, &s->a, "nowhere", NULL), FH_PRECONDITION);
-    assert_code(catalog_move_start(s, &s->a, "north", NULL), FH_PRECONDITION);
+    struct fh_catalog_request home = catalog_move_creation(s, &s->a, "north", "");
+    home.as.move.target_home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    assert_code(catalog_run(s, &home), FH_PRECONDITION); /* it lives there */
     struct fh_catalog_request made = catalog_creation(s, "crane", "");
     assert_code(catalog_run(s, &made), FH_OK);
     const struct fh_uuid *crane = &made.as.tenant.uuid;

@@ -125,13 +125,15 @@ static void step_start(struct walk *w)
     size_t target = pick(w, 3);
     const struct model_tenant *model = &w->tenants[tenant];
     const struct model_move *busy = unfinished_of(w, tenant);
-    if (w->count == MOVES_MAX || (busy != NULL && target == model->store)) {
+    /* It begins in the shared home; every move goes to its own. */
+    bool lives_there = target == model->store && model->epoch > 1;
+    if (w->count == MOVES_MAX || (busy != NULL && lives_there)) {
         return; /* two reasons to refuse: which is told is not promised */
     }
     enum fh_code expected = FH_OK;
     if (busy != NULL) {
         expected = FH_EXISTS;
-    } else if (target == model->store ||
+    } else if (lives_there ||
                (model->state != FH_TENANT_ACTIVE && model->state != FH_TENANT_SUSPENDED)) {
         expected = FH_PRECONDITION;
     }

@@ -339,8 +339,8 @@ struct catalog_events catalog_events_of(struct catalog_suite *s, const char *res
 int catalog_conformance_main(const struct catalog_engine *engine, int argc, char **argv)
 {
     struct catalog_part (*const parts[])(void) = {
-        catalog_part_tenants, catalog_part_records, catalog_part_moves,
-        catalog_part_switch,  catalog_part_events,  catalog_part_walk,
+        catalog_part_tenants, catalog_part_records, catalog_part_moves,    catalog_part_switch,
+        catalog_part_events,  catalog_part_walk,    catalog_part_rollouts,
     };
     struct CMUnitTest tests[128];
     size_t count = 0;

@@ -89,6 +89,7 @@ struct catalog_part catalog_part_moves(void);
 struct catalog_part catalog_part_switch(void);
 struct catalog_part catalog_part_events(void);
 struct catalog_part catalog_part_walk(void);
+struct catalog_part catalog_part_rollouts(void);
 
 /* Compares codes and says their names. */
 void catalog_assert_code(enum fh_code actual, enum fh_code expected, const char *what,

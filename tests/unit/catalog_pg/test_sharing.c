@@ -228,7 +228,7 @@ static void makes_its_tables_once_for_all(void **state)
     }
     kit_open(f, 0, kit_dsn());
     assert_int_equal(kit_number("SELECT count(*) FROM freehold_catalog.catalog"), 1);
-    assert_int_equal(kit_number("SELECT format FROM freehold_catalog.catalog"), 2);
+    assert_int_equal(kit_number("SELECT format FROM freehold_catalog.catalog"), 3);
 }
 
 static void assert_refused(struct kit *f, enum fh_code code, enum fh_pgtest_role role)
@@ -252,7 +252,7 @@ static void refuses_what_is_no_catalog_of_ours(void **state)
     kit_open(f, 0, kit_dsn());
     kit_close(f, 0);
     assert_true(fh_pgtest_exec(kit_server(), FH_PGTEST_OWNER,
-                               "UPDATE freehold_catalog.catalog SET format = 3"));
+                               "UPDATE freehold_catalog.catalog SET format = 4"));
     assert_refused(f, FH_PRECONDITION, FH_PGTEST_OWNER);
 }
 

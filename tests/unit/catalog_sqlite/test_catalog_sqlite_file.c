@@ -22,7 +22,7 @@ static void is_private_and_hardened(void **state)
     assert_int_equal(stat(f->path, &status), 0);
     assert_int_equal(status.st_mode & 0777, 0600);
     assert_int_equal(kit_peek(f, "PRAGMA application_id"), 0x46484354);
-    assert_int_equal(kit_peek(f, "PRAGMA user_version"), 2);
+    assert_int_equal(kit_peek(f, "PRAGMA user_version"), 3);
 }
 
 static void write_file(const char *path, const char *text)

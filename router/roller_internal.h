@@ -1,0 +1,164 @@
+/* The roller from inside: what its parts share. Loop thread only.
+ *
+ *   roller.c        looks for work, claims, and decides what comes after a walk
+ *   roller_walk.c   which home is next
+ *   roller_home.c   one home: ask its version, ask the catalog, change it
+ *   roller_notes.c  what was found goes to the catalog, and the beat with it
+ */
+#ifndef FH_ROUTER_ROLLER_INTERNAL_H
+#define FH_ROUTER_ROLLER_INTERNAL_H
+
+#include "router/roller.h"
+
+#define FH_ROLLER_SLOTS_MAX 64
+#define FH_ROLLER_LATER_MAX 1024
+#define FH_ROLLER_PAGE 200
+#define FH_ROLLER_STORES_MAX 1000
+#define FH_ROLLER_MESSAGE_SIZE 256
+#define FH_ROLLER_CATALOG_DEADLINE_US (10 * (int64_t)1000000)
+
+/* One home at work. */
+struct fh_roller_slot {
+    struct fh_roller *roller;
+    bool busy;
+    bool applying; /* a schema change was begun */
+    bool applying_noted;
+    struct fh_rollout_home home;
+    char message[FH_ROLLER_MESSAGE_SIZE];
+    uint64_t epoch; /* of the placement */
+    uint64_t generation;
+    int64_t since_us; /* when it was first found to have to wait; 0: never */
+    struct fh_store *store;
+    struct fh_arena arena;
+    struct fh_catalog_request catalog;
+    struct fh_request request;
+};
+
+struct fh_roller_note {
+    struct fh_rollout_home home; /* its message points to `text` */
+    char text[FH_ROLLER_MESSAGE_SIZE];
+};
+
+struct fh_roller_later {
+    struct fh_rollout_home home;
+    int64_t due_us;
+    int64_t since_us;
+};
+
+enum fh_roller_walk_kind {
+    FH_ROLLER_SURVEY, /* notes every home as pending */
+    FH_ROLLER_CANARY,
+    FH_ROLLER_FULL,
+    FH_ROLLER_RETRY, /* over what is to be tried later */
+};
+
+struct fh_roller_walk {
+    enum fh_roller_walk_kind kind;
+    enum fh_roller_walk_kind retried; /* RETRY: what it follows */
+    struct fh_uuid after;             /* tenants */
+    bool tenants_over;
+    bool asking;    /* the catalog, for tenants or stores */
+    bool over;      /* all homes were handed out */
+    bool broken;    /* the catalog did not answer: what was asked is asked again */
+    uint64_t index; /* of the next home, for the canary's percentage */
+    struct fh_rollout_home page[FH_ROLLER_STORES_MAX];
+    bool taken[FH_ROLLER_STORES_MAX];
+    size_t page_count;
+    uint64_t behind; /* homes that were not there yet */
+    char canary_stores[FH_ROLLOUT_CANARIES_MAX][FH_ROLLOUT_STORE_SIZE]; /* where canaries share */
+    size_t canary_store_count;
+};
+
+enum fh_roller_state {
+    FH_ROLLER_RESTING,
+    FH_ROLLER_LOOKING,
+    FH_ROLLER_CLAIMING,
+    FH_ROLLER_WORKING,
+    FH_ROLLER_DRAINING, /* nothing begins any more; then rest */
+};
+
+struct fh_roller {
+    const struct fh_env *env;
+    struct fh_catalog *catalog;
+    struct fh_router *router;
+    struct fh_schemas *schemas;
+    struct fh_roller_options options;
+    struct fh_catalog_watcher watcher;
+    struct fh_roller_stats stats;
+    enum fh_roller_state state;
+    bool started;
+    bool asked; /* the catalog has answered once */
+    bool idle;  /* and had nothing to work on */
+    bool again; /* a hint came while looking */
+    bool closing;
+    bool finished;
+    bool pumping;
+    bool pump_again;
+    void (*closed_cb)(void *arg);
+    void *closed_arg;
+    uv_timer_t timer;
+    struct fh_arena arena; /* of look and claim, then of the walk */
+    struct fh_catalog_request request;
+
+    /* Another worker's beat, as seen */
+    struct fh_uuid seen;
+    uint64_t seen_beat;
+    int64_t seen_since_us;
+
+    /* The rollout at work. Its message is not looked at. */
+    struct fh_rollout rollout;
+    const struct fh_schema *target;
+    int64_t claimed_us;
+    uint64_t done_before; /* homes, when it was claimed */
+    uint64_t failed;      /* homes, since it was claimed */
+    int64_t last_done_us;
+    struct fh_roller_walk walk;
+    struct fh_roller_slot slots[FH_ROLLER_SLOTS_MAX];
+    size_t busy;
+    struct fh_roller_later later[FH_ROLLER_LATER_MAX];
+    size_t later_count;
+
+    /* Notes: one batch is collected while the other is on its way. */
+    struct fh_roller_note notes[2][FH_ROLLOUT_NOTES_MAX];
+    struct fh_rollout_home sending[FH_ROLLOUT_NOTES_MAX];
+    size_t note_count[2];
+    size_t collecting; /* index */
+    bool flushing;
+    bool unsent; /* the other batch was not taken yet */
+    bool beat_wanted;
+    int64_t flushed_us;
+    enum fh_rollout_phase next_phase; /* wanted with the next flush; FH_ROLLOUT_NONE: as it is */
+    bool pause_wanted;
+    char message[FH_ROLLOUT_MESSAGE_MAX];
+    struct fh_arena flush_arena;
+    struct fh_catalog_request flush;
+};
+
+static inline int64_t fh_roller_now_us(const struct fh_roller *roller)
+{
+    return fh_clock_monotonic_us(roller->env->clock);
+}
+
+/* Does whatever can be done now. After everything that ends; not from inside a submit. */
+void fh_roller_pump(struct fh_roller *roller);
+/* The rollout is not ours any more, or is to rest. */
+void fh_roller_stop_working(struct fh_roller *roller);
+
+void fh_roller_walk_begin(struct fh_roller *roller, enum fh_roller_walk_kind kind);
+/* Hands homes to slots while there is room, and asks for more. */
+void fh_roller_walk_go(struct fh_roller *roller);
+/* To be tried again, in a while; `slot` says why it could not be done now. */
+void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *slot,
+                       int64_t after_us);
+
+void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
+                          int64_t since_us);
+
+/* Whether a batch has room for `count` more and for what is at work. */
+bool fh_roller_has_room(const struct fh_roller *roller, size_t count);
+void fh_roller_note(struct fh_roller *roller, const struct fh_rollout_home *home,
+                    const char *message);
+/* Sends what there is to send, when it is time. */
+void fh_roller_flush(struct fh_roller *roller);
+
+#endif
