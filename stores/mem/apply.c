@@ -9,6 +9,9 @@
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "stores/mem/commit.h"
+#include "stores/mem/schema.h"
+
+#define SCRATCH_BYTES_MAX ((size_t)64 << 20) /* an expression over one row, with room */
 
 /* One step: a row that went away, or one that came. */
 struct change {
@@ -22,6 +25,7 @@ struct batch {
     struct fh_request *request;
     struct change *changes;
     size_t change_count;
+    struct fh_arena scratch;
     struct fh_mem_record **records; /* added */
     size_t record_count;
 };
@@ -67,6 +71,10 @@ static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
                    ? FH_OK
                    : fh_error_set(&batch->request->error, code, "%.*s: %s",
                                   FH_STR_ARG(row->table->name), fh_code_text(code));
+    }
+    code = fh_mem_check_row(row, NULL, &batch->scratch, &batch->request->error);
+    if (code != FH_OK) {
+        return code;
     }
     struct fh_mem_row *fresh = NULL;
     code = fh_mem_row_store(batch->data, row, &fresh);
@@ -163,6 +171,7 @@ enum fh_code fh_mem_apply(struct fh_mem_data *data, struct fh_mem_tenant *tenant
     struct batch batch = {.data = data, .tenant = tenant, .request = request};
     char *state = NULL;
     enum fh_code code = FH_NOMEM;
+    fh_arena_init(&batch.scratch, SCRATCH_BYTES_MAX);
     batch.changes = fh_calloc(apply->delete_count + apply->row_count + 1, sizeof(struct change));
     batch.records = fh_calloc(apply->journal_count + 1, sizeof(struct fh_mem_record *));
     if (batch.changes == NULL || batch.records == NULL) {
@@ -183,6 +192,7 @@ enum fh_code fh_mem_apply(struct fh_mem_data *data, struct fh_mem_tenant *tenant
     }
     settle(&batch, (struct fh_str){.data = state, .len = apply->state.len});
 out:
+    fh_arena_close(&batch.scratch);
     fh_free(batch.records);
     fh_free(batch.changes);
     return code;

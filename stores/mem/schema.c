@@ -200,35 +200,35 @@ static bool has_reference(const struct fh_table *table, uint16_t id)
     return false;
 }
 
-static enum fh_code violated(struct step *step, enum fh_code code, const struct fh_table *table,
-                             struct fh_str what)
+static enum fh_code violated(struct fh_error *error, enum fh_code code,
+                             const struct fh_table *table, struct fh_str what)
 {
-    return fh_error_set(step->error, code, "%.*s: stored records do not hold %.*s",
-                        FH_STR_ARG(table->name), FH_STR_ARG(what));
+    return fh_error_set(error, code, "%.*s: records do not hold %.*s", FH_STR_ARG(table->name),
+                        FH_STR_ARG(what));
 }
 
-/* What the version demands of one row that the one before it did not. */
-static enum fh_code look_at(struct step *step, const struct fh_row *row, const struct fh_table *was)
+enum fh_code fh_mem_check_row(const struct fh_row *row, const struct fh_table *was,
+                              struct fh_arena *scratch, struct fh_error *error)
 {
     const struct fh_table *table = row->table;
     for (uint16_t i = 0; i < table->column_count; i++) {
         if (table->columns[i].not_null && row->values[i].is_null) {
-            return violated(step, FH_CHECK_VIOLATION, table, table->columns[i].name);
+            return violated(error, FH_CHECK_VIOLATION, table, table->columns[i].name);
         }
     }
     for (uint16_t i = 0; i < table->check_count; i++) {
         const struct fh_check *check = &table->checks[i];
         struct fh_value holds = {.is_null = true};
-        if (has_check(was, check->id)) {
+        if (was != NULL && has_check(was, check->id)) {
             continue;
         }
-        fh_arena_reset(&step->scratch);
-        enum fh_code code = fh_expr_evaluate(check->expr, row, &step->scratch, &holds, step->error);
+        fh_arena_reset(scratch);
+        enum fh_code code = fh_expr_evaluate(check->expr, row, scratch, &holds, error);
         if (code != FH_OK) {
             return code;
         }
         if (!holds.is_null && !holds.as.boolean) {
-            return violated(step, FH_CHECK_VIOLATION, table, check->name);
+            return violated(error, FH_CHECK_VIOLATION, table, check->name);
         }
     }
     return FH_OK;
@@ -241,7 +241,7 @@ static enum fh_code look_at_references(struct step *step, const struct fh_mem_te
         const struct fh_foreign_key *reference = &row->table->foreign_keys[i];
         if (!has_reference(was, reference->id) &&
             fh_mem_reference_broken(tenant, row, reference, true)) {
-            return violated(step, FH_REFERENCE_VIOLATION, row->table, reference->name);
+            return violated(step->error, FH_REFERENCE_VIOLATION, row->table, reference->name);
         }
     }
     return FH_OK;
@@ -256,7 +256,7 @@ static enum fh_code look_at_tenant(struct step *step, const struct fh_mem_tenant
         const struct fh_mem_table *stored = fh_mem_table_at(tenant, table->id);
         for (size_t i = 0; was != NULL && i < stored->count; i++) {
             const struct fh_row *row = &stored->rows[i]->row;
-            enum fh_code code = look_at(step, row, was);
+            enum fh_code code = fh_mem_check_row(row, was, &step->scratch, step->error);
             if (code == FH_OK && row->deleted_at_us == 0) {
                 code = look_at_references(step, tenant, row, was);
             }
@@ -265,7 +265,7 @@ static enum fh_code look_at_tenant(struct step *step, const struct fh_mem_tenant
             }
         }
         if (fh_mem_check_unique(tenant, table) != FH_OK) {
-            return violated(step, FH_UNIQUE_VIOLATION, table, FH_STR("its unique indexes"));
+            return violated(step->error, FH_UNIQUE_VIOLATION, table, FH_STR("its unique indexes"));
         }
     }
     return FH_OK;

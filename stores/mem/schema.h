@@ -13,6 +13,11 @@
 
 #include "stores/mem/data.h"
 
+/* Whether the row holds its table's NOT NULLs and checks: FH_CHECK_VIOLATION. `was` (may be NULL)
+ * is an older version of the table, whose checks are known to hold. Resets the scratch arena. */
+FH_MUST_CHECK enum fh_code fh_mem_check_row(const struct fh_row *row, const struct fh_table *was,
+                                            struct fh_arena *scratch, struct fh_error *error);
+
 FH_MUST_CHECK enum fh_code fh_mem_schema_apply(struct fh_mem_data *data, struct fh_request *request,
                                                int64_t now_us);
 /* For struct fh_store_ops: the changes, in words. */
