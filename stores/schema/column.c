@@ -1,8 +1,9 @@
-/* One column: name, type, NULL or NOT NULL, DEFAULT. Its keys and references are read once the
- * whole table is known. */
+/* One column: name, type, NULL or NOT NULL, DEFAULT. Its keys, references, checks and expression
+ * are read once the whole table is known. */
 #include "stores/schema/build.h"
 
 #include "base/assert.h"
+#include "stores/expr.h"
 
 #define AT_ONCE "constraints hold at every write: leave it out"
 
@@ -28,7 +29,15 @@ static enum fh_code nullability(const struct fh_ddl_build *build,
 struct seen {
     bool nullability;
     bool is_default;
+    bool generated;
 };
+
+/* DEFAULT stands at the constraint's place, the expression behind it */
+static int64_t word_behind(const struct fh_ddl_build *build, int64_t at)
+{
+    size_t index = fh_ddl_token_at(&build->source, at) + 1;
+    return index < build->source.token_count ? build->source.tokens[index].start : at;
+}
 
 static enum fh_code constraint_of(struct fh_ddl_build *build, const PgQuery__Constraint *constraint,
                                   struct seen *seen, struct fh_column *column)
@@ -45,7 +54,7 @@ static enum fh_code constraint_of(struct fh_ddl_build *build, const PgQuery__Con
                                FH_STR_ARG(column->name));
         }
         seen->is_default = true;
-        return fh_ddl_default(build, constraint, column);
+        return fh_ddl_default(build, constraint->raw_expr, word_behind(build, at), column);
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
         if (seen->nullability && !column->not_null) {
             return fh_ddl_fail(&build->source, FH_INVALID, at,
@@ -55,14 +64,18 @@ static enum fh_code constraint_of(struct fh_ddl_build *build, const PgQuery__Con
         return nullability(build, constraint, true, &seen->nullability, column);
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-        return FH_OK; /* table.c */
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
-        return refuse(build, at, "CHECK", "validate in the application for now");
+        return FH_OK; /* once all columns are known */
     case PG_QUERY__CONSTR_TYPE__CONSTR_IDENTITY:
         return refuse(build, at, "GENERATED AS IDENTITY",
                       "use uuid with DEFAULT gen_random_uuid(), or bigint with values you supply");
     case PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED:
-        return refuse(build, at, "GENERATED ALWAYS AS", "compute the value in the application");
+        if (seen->generated) {
+            return fh_ddl_fail(&build->source, FH_INVALID, at, "column %.*s is generated twice",
+                               FH_STR_ARG(column->name));
+        }
+        seen->generated = true;
+        return FH_OK; /* once all columns are known */
     case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_DEFERRABLE:
         return refuse(build, at, "DEFERRABLE", AT_ONCE);
     case PG_QUERY__CONSTR_TYPE__CONSTR_ATTR_NOT_DEFERRABLE:
@@ -115,6 +128,48 @@ enum fh_code fh_ddl_column(struct fh_ddl_build *build, const PgQuery__ColumnDef 
         code = constraint_of(build, node->constraint, &seen, column);
         if (code != FH_OK) {
             return code;
+        }
+    }
+    if (seen.generated && seen.is_default) {
+        return fh_ddl_fail(&build->source, FH_INVALID, at,
+                           "column %.*s is generated and has a default: leave the default out",
+                           FH_STR_ARG(column->name));
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_ddl_column_generated(struct fh_ddl_build *build, struct fh_ddl_table *table,
+                                     const PgQuery__ColumnDef *def)
+{
+    int position = fh_ddl_table_column(table, def->colname);
+    FH_ASSERT(position >= 0);
+    for (size_t i = 0; i < def->n_constraints; i++) {
+        const PgQuery__Constraint *constraint = def->constraints[i]->constraint;
+        if (constraint->contype != PG_QUERY__CONSTR_TYPE__CONSTR_GENERATED) {
+            continue;
+        }
+        struct fh_column *column = &table->columns[position];
+        enum fh_code code = fh_ddl_generated_expr(
+            build, table, column, constraint->raw_expr,
+            fh_ddl_list_item(&build->source, constraint->location, 0), &column->generated);
+        return code == FH_OK
+                   ? fh_ddl_generated_check(build, table, (uint16_t)position, constraint->location)
+                   : code;
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_ddl_generated_check(const struct fh_ddl_build *build,
+                                    const struct fh_ddl_table *table, uint16_t position,
+                                    int64_t offset)
+{
+    const struct fh_column *column = &table->columns[position];
+    for (uint16_t i = 0; column->generated != NULL && i < table->column_count; i++) {
+        if (table->columns[i].generated != NULL && fh_expr_uses(column->generated, i)) {
+            return fh_ddl_fail(&build->source, FH_INVALID, offset,
+                               "generated column %.*s reads %.*s, which is generated: repeat its "
+                               "expression",
+                               FH_STR_ARG(column->name), FH_STR_ARG(table->columns[i].name));
         }
     }
     return FH_OK;

@@ -1,9 +1,10 @@
-/* PRIMARY KEY, UNIQUE, FOREIGN KEY.
+/* PRIMARY KEY, UNIQUE, CHECK.
  *
  * Happy path: the columns are found, their types allowed, the constraint enters the draft under its
  * own or a made-up name. Columns in lists have no place in the syntax tree: it is found again in
  * the tokens.
  */
+#include "stores/expr.h"
 #include "stores/schema/build.h"
 
 const char *fh_ddl_string(const PgQuery__Node *node)
@@ -48,9 +49,11 @@ enum fh_code fh_ddl_list_add(const struct fh_ddl_build *build, const struct fh_d
 }
 
 /* The columns of a constraint: its list, or the one column it is written at. */
-static enum fh_code column_list(const struct fh_ddl_build *build, const struct fh_ddl_table *table,
-                                PgQuery__Node *const *names, size_t name_count, int64_t offset,
-                                int column, uint16_t *list, uint16_t *count, uint16_t max)
+enum fh_code fh_ddl_constraint_columns(const struct fh_ddl_build *build,
+                                       const struct fh_ddl_table *table,
+                                       PgQuery__Node *const *names, size_t name_count,
+                                       int64_t offset, int column, uint16_t *list, uint16_t *count,
+                                       uint16_t max)
 {
     *count = 0;
     if (column >= 0) {
@@ -69,16 +72,17 @@ static enum fh_code column_list(const struct fh_ddl_build *build, const struct f
 }
 
 /* Where to point for column `i` of the constraint. */
-static int64_t column_place(const struct fh_ddl_build *build, const PgQuery__Constraint *constraint,
-                            int column, uint16_t i)
+int64_t fh_ddl_constraint_column_place(const struct fh_ddl_build *build,
+                                       const PgQuery__Constraint *constraint, int column,
+                                       uint16_t i)
 {
     return column >= 0 ? constraint->location
                        : fh_ddl_list_item(&build->source, constraint->location, i);
 }
 
-/* What PRIMARY KEY and UNIQUE may carry, and we refuse. */
-static enum fh_code check_clauses(const struct fh_ddl_build *build,
-                                  const PgQuery__Constraint *constraint)
+/* What constraints may carry, and we refuse. */
+enum fh_code fh_ddl_constraint_clauses(const struct fh_ddl_build *build,
+                                       const PgQuery__Constraint *constraint)
 {
     const struct fh_ddl_source *source = &build->source;
     int64_t at = constraint->location;
@@ -120,7 +124,7 @@ static int64_t name_place(const struct fh_ddl_build *build, const PgQuery__Const
     return build->source.tokens[index].start;
 }
 
-static enum fh_code check_constraint_name(const struct fh_ddl_build *build,
+enum fh_code fh_ddl_constraint_name_check(const struct fh_ddl_build *build,
                                           const PgQuery__Constraint *constraint)
 {
     if (constraint->conname[0] == '\0') {
@@ -130,7 +134,7 @@ static enum fh_code check_constraint_name(const struct fh_ddl_build *build,
                              name_place(build, constraint));
 }
 
-static enum fh_code name_constraint(struct fh_ddl_build *build, const struct fh_ddl_table *table,
+enum fh_code fh_ddl_constraint_name(struct fh_ddl_build *build, const struct fh_ddl_table *table,
                                     const PgQuery__Constraint *constraint, const uint16_t *columns,
                                     size_t count, const char *label, struct fh_str *out)
 {
@@ -163,6 +167,18 @@ static enum fh_code check_key_type(const struct fh_ddl_build *build, const struc
                        fh_type_name(column->type), why);
 }
 
+static enum fh_code check_key(const struct fh_ddl_build *build, const struct fh_column *column,
+                              int64_t offset)
+{
+    if (column->generated != NULL) {
+        return fh_ddl_fail(&build->source, FH_INVALID, offset,
+                           "column %.*s: a generated column cannot be in a primary key: a key is "
+                           "what the caller names",
+                           FH_STR_ARG(column->name));
+    }
+    return check_key_type(build, column, offset);
+}
+
 enum fh_code fh_ddl_index_type_check(const struct fh_ddl_build *build,
                                      const struct fh_column *column, int64_t offset)
 {
@@ -182,18 +198,19 @@ enum fh_code fh_ddl_primary_key(struct fh_ddl_build *build, struct fh_ddl_table 
         return fh_ddl_fail(&build->source, FH_INVALID, constraint->location,
                            "table %.*s has two primary keys", FH_STR_ARG(table->name));
     }
-    enum fh_code code = check_clauses(build, constraint);
+    enum fh_code code = fh_ddl_constraint_clauses(build, constraint);
     if (code == FH_OK) {
-        code = check_constraint_name(build, constraint);
+        code = fh_ddl_constraint_name_check(build, constraint);
     }
     uint16_t count = 0;
     if (code == FH_OK) {
-        code = column_list(build, table, constraint->keys, constraint->n_keys, constraint->location,
-                           column, table->key, &count, FH_KEY_COLUMNS_MAX);
+        code = fh_ddl_constraint_columns(build, table, constraint->keys, constraint->n_keys,
+                                         constraint->location, column, table->key, &count,
+                                         FH_KEY_COLUMNS_MAX);
     }
     for (uint16_t i = 0; code == FH_OK && i < count; i++) {
         struct fh_column *key = &table->columns[table->key[i]];
-        code = check_key_type(build, key, column_place(build, constraint, column, i));
+        code = check_key(build, key, fh_ddl_constraint_column_place(build, constraint, column, i));
         key->not_null = true;
     }
     table->key_count = count;
@@ -209,17 +226,19 @@ enum fh_code fh_ddl_unique(struct fh_ddl_build *build, struct fh_ddl_table *tabl
                            const PgQuery__Constraint *constraint, int column)
 {
     struct fh_index index = {.unique = true};
-    enum fh_code code = check_clauses(build, constraint);
+    enum fh_code code = fh_ddl_constraint_clauses(build, constraint);
     if (code == FH_OK) {
-        code = check_constraint_name(build, constraint);
+        code = fh_ddl_constraint_name_check(build, constraint);
     }
     if (code == FH_OK) {
-        code = column_list(build, table, constraint->keys, constraint->n_keys, constraint->location,
-                           column, index.columns, &index.column_count, FH_INDEX_COLUMNS_MAX);
+        code = fh_ddl_constraint_columns(build, table, constraint->keys, constraint->n_keys,
+                                         constraint->location, column, index.columns,
+                                         &index.column_count, FH_INDEX_COLUMNS_MAX);
     }
     for (uint16_t i = 0; code == FH_OK && i < index.column_count; i++) {
-        code = fh_ddl_index_type_check(build, &table->columns[index.columns[i]],
-                                       column_place(build, constraint, column, i));
+        code =
+            fh_ddl_index_type_check(build, &table->columns[index.columns[i]],
+                                    fh_ddl_constraint_column_place(build, constraint, column, i));
     }
     if (code != FH_OK) {
         return code;
@@ -234,171 +253,55 @@ enum fh_code fh_ddl_unique(struct fh_ddl_build *build, struct fh_ddl_table *tabl
         return fh_ddl_fail(&build->source, FH_INVALID, constraint->location,
                            "these columns are unique already: leave the second constraint out");
     }
-    code = name_constraint(build, table, constraint, index.columns, index.column_count, "key",
-                           &index.name);
+    code = fh_ddl_constraint_name(build, table, constraint, index.columns, index.column_count,
+                                  "key", &index.name);
     return code == FH_OK ? fh_ddl_build_add_index(build, table, constraint->location, &index)
                          : code;
 }
 
-static enum fh_code check_action(const struct fh_ddl_build *build,
-                                 const PgQuery__Constraint *constraint, const char *action,
-                                 const char *event)
+/* The column that the check reads when it reads one only; else -1. */
+static int only_column(const struct fh_ddl_table *table, const struct fh_expr *expr)
 {
-    static const struct {
-        char action;
-        const char *name;
-    } refused[] = {{'c', "CASCADE"}, {'n', "SET NULL"}, {'d', "SET DEFAULT"}};
-    for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
-        if (action[0] != refused[i].action) {
+    int only = -1;
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (!fh_expr_uses(expr, i)) {
             continue;
         }
-        const struct fh_ddl_source *source = &build->source;
-        const char *const on[] = {"on", NULL};
-        /* the ON of the other event may stand first */
-        int64_t at = fh_ddl_find_word(source, constraint->location, on);
-        if (!fh_ddl_token_is(source, fh_ddl_token_at(source, at) + 1, event)) {
-            int64_t second = fh_ddl_find_word(source, at + 1, on);
-            at = second > at + 1 ? second : at;
+        if (only >= 0) {
+            return -1;
         }
-        return fh_ddl_fail(source, FH_INVALID, at,
-                           "ON %s %s is not supported: use NO ACTION, and delete what "
-                           "references the record first",
-                           event, refused[i].name);
+        only = i;
     }
-    return FH_OK;
+    return only;
 }
 
-static enum fh_code check_foreign_clauses(const struct fh_ddl_build *build,
-                                          const PgQuery__Constraint *constraint)
+enum fh_code fh_ddl_check(struct fh_ddl_build *build, struct fh_ddl_table *table,
+                          const PgQuery__Constraint *constraint, int column)
 {
+    (void)column; /* one written at a column may read others */
     const struct fh_ddl_source *source = &build->source;
     int64_t at = constraint->location;
-    if (constraint->fk_matchtype[0] != 's' && constraint->fk_matchtype[0] != '\0') {
-        const char *const words[] = {"match", NULL};
-        return fh_ddl_fail(source, FH_INVALID, fh_ddl_find_word(source, at, words),
-                           "MATCH FULL is not supported: leave it out, or make the columns "
-                           "NOT NULL");
+    if (constraint->is_no_inherit) {
+        return fh_ddl_refuse_clause(build, at, "no", NULL, "NO INHERIT", "leave it out");
     }
     if (constraint->skip_validation) {
-        const char *const words[] = {"not", NULL};
-        return fh_ddl_fail(source, FH_INVALID, fh_ddl_find_word(source, at, words),
-                           "NOT VALID is not supported: leave it out");
+        return fh_ddl_refuse_clause(build, at, "not", NULL, "NOT VALID", "leave it out");
     }
-    enum fh_code code = check_clauses(build, constraint);
+    enum fh_code code = fh_ddl_constraint_clauses(build, constraint);
     if (code == FH_OK) {
-        code = check_action(build, constraint, constraint->fk_del_action, "DELETE");
+        code = fh_ddl_constraint_name_check(build, constraint);
     }
+    struct fh_check check = {0};
     if (code == FH_OK) {
-        code = check_action(build, constraint, constraint->fk_upd_action, "UPDATE");
-    }
-    return code == FH_OK ? check_constraint_name(build, constraint) : code;
-}
-
-static bool same_type(const struct fh_column *a, const struct fh_column *b)
-{
-    return a->type == b->type && a->precision == b->precision && a->scale == b->scale;
-}
-
-/* Pairs local columns (in the order written) with the target's key: `named` holds the target's
- * columns in the same order. Fills key->columns in the order of the target's key. */
-static enum fh_code pair_columns(const struct fh_ddl_build *build, const struct fh_ddl_table *table,
-                                 const struct fh_ddl_table *target,
-                                 const PgQuery__Constraint *constraint, int column,
-                                 const uint16_t *local, const uint16_t *named,
-                                 struct fh_foreign_key *key)
-{
-    for (uint16_t k = 0; k < target->key_count; k++) {
-        uint16_t i = 0;
-        while (i < target->key_count && named[i] != target->key[k]) {
-            i++;
-        }
-        if (i == target->key_count) {
-            return fh_ddl_fail(&build->source, FH_INVALID, constraint->pktable->location,
-                               "a foreign key must reference the whole primary key of %.*s: "
-                               "leave the columns out",
-                               FH_STR_ARG(target->name));
-        }
-        const struct fh_column *from = &table->columns[local[i]];
-        const struct fh_column *to = &target->columns[target->key[k]];
-        if (!same_type(from, to)) {
-            return fh_ddl_fail(
-                &build->source, FH_INVALID, column_place(build, constraint, column, i),
-                "column %.*s is %s, but %.*s.%.*s is %s: the types must be the same%s",
-                FH_STR_ARG(from->name), fh_type_name(from->type), FH_STR_ARG(target->name),
-                FH_STR_ARG(to->name), fh_type_name(to->type),
-                from->type == to->type ? ", to precision and scale" : "");
-        }
-        key->columns[k] = local[i];
-    }
-    key->column_count = target->key_count;
-    return FH_OK;
-}
-
-static enum fh_code add_foreign_key(struct fh_ddl_build *build, struct fh_ddl_table *table,
-                                    const struct fh_ddl_foreign_key *key, int64_t offset)
-{
-    if (table->foreign_key_count == FH_TABLE_FOREIGN_KEYS_MAX) {
-        return fh_ddl_fail(&build->source, FH_INVALID, offset,
-                           "table %.*s has more than %d foreign keys", FH_STR_ARG(table->name),
-                           FH_TABLE_FOREIGN_KEYS_MAX);
-    }
-    if (table->foreign_keys == NULL) {
-        table->foreign_keys =
-            FH_ARENA_ARRAY(build->scratch, struct fh_ddl_foreign_key, FH_TABLE_FOREIGN_KEYS_MAX);
-        if (table->foreign_keys == NULL) {
-            return fh_ddl_nomem(&build->source);
-        }
-    }
-    table->foreign_keys[table->foreign_key_count++] = *key;
-    return FH_OK;
-}
-
-enum fh_code fh_ddl_foreign_key(struct fh_ddl_build *build, struct fh_ddl_table *table,
-                                const PgQuery__Constraint *constraint, int column)
-{
-    const PgQuery__RangeVar *reference = constraint->pktable;
-    uint16_t local[FH_KEY_COLUMNS_MAX];
-    uint16_t named[FH_KEY_COLUMNS_MAX];
-    uint16_t local_count = 0;
-    uint16_t named_count = 0;
-    struct fh_ddl_foreign_key key = {0};
-    enum fh_code code = check_foreign_clauses(build, constraint);
-    if (code == FH_OK) {
-        code = fh_ddl_relation_check(build, reference);
-    }
-    if (code == FH_OK) {
-        code = column_list(build, table, constraint->fk_attrs, constraint->n_fk_attrs,
-                           constraint->location, column, local, &local_count, FH_KEY_COLUMNS_MAX);
+        code = fh_ddl_check_expr(build, table, constraint->raw_expr,
+                                 fh_ddl_list_item(source, at, 0), &check.expr);
     }
     if (code != FH_OK) {
         return code;
     }
-    const struct fh_ddl_table *target = fh_ddl_build_table(build, fh_str_of(reference->relname));
-    if (target == NULL) {
-        return fh_ddl_fail(&build->source, FH_INVALID, reference->location,
-                           "no table %.64s: create it before the table that references it",
-                           reference->relname);
-    }
-    code = column_list(build, target, constraint->pk_attrs, constraint->n_pk_attrs,
-                       reference->location, -1, named, &named_count, FH_KEY_COLUMNS_MAX);
-    if (code != FH_OK) {
-        return code;
-    }
-    if (named_count == 0) {
-        memcpy(named, target->key, sizeof(named));
-        named_count = target->key_count;
-    }
-    if (named_count != target->key_count || local_count != named_count) {
-        return fh_ddl_fail(&build->source, FH_INVALID, reference->location,
-                           "a foreign key must reference the whole primary key of %.*s, %d "
-                           "columns; this one has %d",
-                           FH_STR_ARG(target->name), (int)target->key_count,
-                           (int)(local_count != target->key_count ? local_count : named_count));
-    }
-    code = pair_columns(build, table, target, constraint, column, local, named, &key.key);
-    if (code == FH_OK) {
-        code = name_constraint(build, table, constraint, local, local_count, "fkey", &key.key.name);
-    }
-    key.target = (uint32_t)(target - build->tables);
-    return code == FH_OK ? add_foreign_key(build, table, &key, constraint->location) : code;
+    int only = only_column(table, check.expr);
+    uint16_t position = only >= 0 ? (uint16_t)only : 0;
+    code = fh_ddl_constraint_name(build, table, constraint, &position, only >= 0 ? 1 : 0, "check",
+                                  &check.name);
+    return code == FH_OK ? fh_ddl_build_add_check(build, table, at, &check) : code;
 }

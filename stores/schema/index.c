@@ -1,49 +1,41 @@
-/* CREATE [UNIQUE] INDEX: plain columns, ascending, on a table of this file or of an earlier one. */
+/* CREATE [UNIQUE] INDEX: plain columns, ascending, on a table of this file or of an earlier one.
+ * CONCURRENTLY is taken and means nothing: the server decides how an index is built. */
 #include "stores/schema/build.h"
-
-static enum fh_code refuse_clause(const struct fh_ddl_build *build, int64_t from, const char *word,
-                                  const char *what, const char *advice)
-{
-    const char *const words[] = {word, NULL};
-    return fh_ddl_fail(&build->source, FH_INVALID, fh_ddl_find_word(&build->source, from, words),
-                       "%s is not supported: %s", what, advice);
-}
 
 static enum fh_code check_clauses(const struct fh_ddl_build *build,
                                   const PgQuery__IndexStmt *statement)
 {
     int64_t start = build->statement;
     int64_t at = statement->relation->location;
-    if (statement->concurrent) {
-        return refuse_clause(build, start, "concurrently", "CONCURRENTLY",
-                             "the server decides how an index is built");
-    }
     if (statement->if_not_exists) {
-        return refuse_clause(build, start, "if", "IF NOT EXISTS",
-                             "a migration is applied exactly once");
+        return fh_ddl_refuse_clause(build, start, "if", NULL, "IF NOT EXISTS",
+                                    "a migration is applied exactly once");
     }
     if (!statement->relation->inh) {
-        return refuse_clause(build, start, "only", "ONLY", "leave it out");
+        return fh_ddl_refuse_clause(build, start, "only", NULL, "ONLY", "leave it out");
     }
     if (strcmp(statement->access_method, "btree") != 0) {
-        return refuse_clause(build, at + 1, "using", "USING method", "indexes are btree");
+        return fh_ddl_refuse_clause(build, at + 1, "using", NULL, "USING method",
+                                    "indexes are btree");
     }
     if (statement->n_index_including_params > 0) {
-        return refuse_clause(build, at + 1, "include", "INCLUDE", "leave it out");
+        return fh_ddl_refuse_clause(build, at + 1, "include", NULL, "INCLUDE", "leave it out");
     }
     if (statement->nulls_not_distinct) {
-        return refuse_clause(build, at + 1, "nulls", "NULLS NOT DISTINCT",
-                             "make the column NOT NULL");
+        return fh_ddl_refuse_clause(build, at + 1, "nulls", NULL, "NULLS NOT DISTINCT",
+                                    "make the column NOT NULL");
     }
     if (statement->n_options > 0) {
-        return refuse_clause(build, at + 1, "with", "WITH (...)", "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "with", NULL, "WITH (...)",
+                                    "storage is the server's matter");
     }
     if (statement->table_space[0] != '\0') {
-        return refuse_clause(build, at + 1, "tablespace", "TABLESPACE",
-                             "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "tablespace", NULL, "TABLESPACE",
+                                    "storage is the server's matter");
     }
     if (statement->where_clause != NULL) {
-        return refuse_clause(build, at + 1, "where", "WHERE (a partial index)", "index all rows");
+        return fh_ddl_refuse_clause(build, at + 1, "where", NULL, "WHERE (a partial index)",
+                                    "index all rows");
     }
     return fh_ddl_relation_check(build, statement->relation);
 }

@@ -100,6 +100,11 @@ enum fh_code fh_ddl_name_take(struct fh_ddl_build *build, const char *name, int6
     return code == FH_OK ? FH_OK : fh_ddl_nomem(&build->source);
 }
 
+void fh_ddl_name_free(struct fh_ddl_build *build, struct fh_str name)
+{
+    (void)fh_map_remove(&build->names, name);
+}
+
 /* Columns joined by underscores; cut at what any name could use of it. */
 static void join_columns(const struct fh_ddl_table *table, const uint16_t *columns, size_t count,
                          char out[FH_IDENTIFIER_MAX + 1])

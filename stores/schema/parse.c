@@ -29,6 +29,14 @@ static enum fh_code read_statement(struct fh_ddl_build *build, const PgQuery__Ra
         return fh_ddl_create_table(build, raw->stmt->create_stmt);
     case PG_QUERY__NODE__NODE_INDEX_STMT:
         return fh_ddl_create_index(build, raw->stmt->index_stmt);
+    case PG_QUERY__NODE__NODE_ALTER_TABLE_STMT:
+        return fh_ddl_alter_table(build, raw->stmt->alter_table_stmt);
+    case PG_QUERY__NODE__NODE_RENAME_STMT:
+        return fh_ddl_rename(build, raw->stmt->rename_stmt);
+    case PG_QUERY__NODE__NODE_DROP_STMT:
+        return fh_ddl_drop(build, raw->stmt->drop_stmt);
+    case PG_QUERY__NODE__NODE_COMMENT_STMT:
+        return fh_ddl_comment(build, raw->stmt->comment_stmt);
     default:
         return fh_ddl_refuse_statement(build);
     }

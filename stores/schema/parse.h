@@ -1,8 +1,8 @@
 /* Migration files to model: ordinary PostgreSQL DDL, read with PostgreSQL's own parser.
  *
- * First part of the subset: CREATE TABLE and CREATE [UNIQUE] INDEX with primary key, unique, not
- * null, defaults and foreign keys. Everything else is refused with file, line, column and the
- * construct's name. Nothing of the text survives but identifiers and constants, both checked.
+ * The subset is in docs/schema.md. Everything else is refused with file, line, column, the
+ * construct's name and what to do instead. Nothing of the text survives but identifiers and
+ * constants, both checked.
  *
  * Tables, indexes and constraints share one space of names over all files. Unnamed ones are called
  * as PostgreSQL calls them (table_column_key, _idx, _fkey), cut to FH_IDENTIFIER_MAX. The name of a
@@ -34,11 +34,10 @@ struct fh_parse_error {
 };
 
 /* The schema after one more file: version base->version + 1. `base` may be NULL (nothing yet). The
- * result lives in the arena and points into `base`, whose arena must outlive it: tables that did
- * not change are the same pointers; a table given an index, and those that reference it, are new
- * copies that point at each other. Takes effect whole or not at all; what a refused file left in
- * the arena is not used. Thread-safe for distinct arenas; wants 1 MiB of stack, and at most about
- * 100 MiB of memory while it runs on the longest file.
+ * result lives in the arena and shares lists that did not change with `base`, whose arena must
+ * outlive it; its tables are its own and reference each other only. Takes effect whole or not at
+ * all; what a refused file left in the arena is not used. Thread-safe for distinct arenas; wants 1
+ * MiB of stack, and at most about 100 MiB of memory while it runs on the longest file.
  *
  * FH_INVALID (refused, with the place), FH_TOO_LARGE (the file), FH_NOMEM (the arena's bound, too).
  * `error` may be NULL. */

@@ -19,7 +19,7 @@ static const struct {
     const char *advice;
 } advised[] = {
     {"CREATE TABLE", "CREATE TABLE AS copies data: list the columns"},
-    {"CREATE TYPE", "use text; enumerations come with CHECK later"},
+    {"CREATE TYPE", "use text with CHECK (column IN (...))"},
     {"CREATE DOMAIN", "use the type beneath it"},
     {"CREATE SEQUENCE", "use uuid with DEFAULT gen_random_uuid(), or supply the numbers"},
     {"CREATE TRIGGER", "react in the application; every write is recorded already"},
@@ -30,9 +30,8 @@ static const struct {
     {"CREATE POLICY", "tenants are kept apart by the server"},
     {"CREATE ROLE", "principals come from tokens"},
     {"CREATE USER", "principals come from tokens"},
-    {"ALTER TABLE",
-     "a migration only adds tables and indexes: write what you want in CREATE TABLE"},
-    {"DROP", "a migration only adds tables and indexes"},
+    {"ALTER", "a migration alters tables only"},
+    {"DROP", "a migration drops tables and indexes only, and what ALTER TABLE drops"},
     {"TRUNCATE", "delete records through the data service"},
     {"INSERT", "write records through the data service"},
     {"UPDATE", "write records through the data service"},
@@ -41,7 +40,7 @@ static const struct {
     {"COPY", "use freehold data import"},
     {"GRANT", "roles are in the token"},
     {"REVOKE", "roles are in the token"},
-    {"COMMENT", "use a -- comment in the file"},
+    {"COMMENT", "tables and columns can be commented on"},
     {"SET", "sessions are the server's matter"},
     {"RESET", "sessions are the server's matter"},
     {"BEGIN", "a file is applied as a whole: leave it out"},
@@ -109,7 +108,7 @@ enum fh_code fh_ddl_refuse_statement(const struct fh_ddl_build *build)
 {
     char name[NAME_BYTES_MAX];
     name_statement(build, name);
-    const char *advice = "a migration only creates tables and indexes";
+    const char *advice = "a migration creates, alters and drops tables and indexes";
     for (size_t i = 0; i < sizeof(advised) / sizeof(advised[0]); i++) {
         if (strncmp(name, advised[i].start, strlen(advised[i].start)) == 0) {
             advice = advised[i].advice;

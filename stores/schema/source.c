@@ -159,9 +159,8 @@ enum fh_code fh_ddl_source_check_nesting(const struct fh_ddl_source *source)
             runs[depth] = 0;
             set_operations = token->kind == ';' ? 0 : set_operations;
         } else if (is_set_operation(token->kind) && ++set_operations > FH_DDL_SET_OPERATIONS_MAX) {
-            return fh_ddl_fail(
-                source, FH_INVALID, token->start,
-                "SELECT is not supported: a migration only creates tables and indexes");
+            return fh_ddl_fail(source, FH_INVALID, token->start,
+                               "SELECT is not supported: a migration declares tables");
         }
         if (chain > FH_DDL_CHAIN_MAX) {
             return fh_ddl_fail(source, FH_INVALID, token->start,

@@ -1,12 +1,12 @@
 /* CREATE TABLE.
  *
  * Happy path: the clauses around the list are checked, then columns are read in order, then the
- * primary key, then unique constraints, then foreign keys, each kind in the order written; so names
- * made up do not depend on where a constraint stands.
+ * primary key, then unique constraints, foreign keys and checks, each kind in the order written; so
+ * names made up do not depend on where a constraint stands.
  */
 #include "stores/schema/build.h"
 
-static enum fh_code refuse_clause(const struct fh_ddl_build *build, int64_t from, const char *word,
+enum fh_code fh_ddl_refuse_clause(const struct fh_ddl_build *build, int64_t from, const char *word,
                                   const char *other, const char *what, const char *advice)
 {
     const char *const words[] = {word, other, NULL};
@@ -24,12 +24,12 @@ enum fh_code fh_ddl_relation_check(const struct fh_ddl_build *build,
                            relation->relname);
     }
     if (relation->relpersistence[0] == 't') {
-        return refuse_clause(build, build->statement, "temp", "temporary", "TEMPORARY",
-                             "tables outlive sessions here");
+        return fh_ddl_refuse_clause(build, build->statement, "temp", "temporary", "TEMPORARY",
+                                    "tables outlive sessions here");
     }
     if (relation->relpersistence[0] == 'u') {
-        return refuse_clause(build, build->statement, "unlogged", NULL, "UNLOGGED",
-                             "every table is durable");
+        return fh_ddl_refuse_clause(build, build->statement, "unlogged", NULL, "UNLOGGED",
+                                    "every table is durable");
     }
     return FH_OK;
 }
@@ -40,37 +40,39 @@ static enum fh_code check_clauses(const struct fh_ddl_build *build,
     const PgQuery__RangeVar *relation = statement->relation;
     int64_t at = relation->location;
     if (statement->if_not_exists) {
-        return refuse_clause(build, build->statement, "if", NULL, "IF NOT EXISTS",
-                             "a migration is applied exactly once");
+        return fh_ddl_refuse_clause(build, build->statement, "if", NULL, "IF NOT EXISTS",
+                                    "a migration is applied exactly once");
     }
     enum fh_code code = fh_ddl_relation_check(build, relation);
     if (code != FH_OK) {
         return code;
     }
     if (statement->partbound != NULL || statement->partspec != NULL) {
-        return refuse_clause(build, at + 1, "partition", NULL, "PARTITION",
-                             "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "partition", NULL, "PARTITION",
+                                    "storage is the server's matter");
     }
     if (statement->n_inh_relations > 0) {
-        return refuse_clause(build, at + 1, "inherits", NULL, "INHERITS", "repeat the columns");
+        return fh_ddl_refuse_clause(build, at + 1, "inherits", NULL, "INHERITS",
+                                    "repeat the columns");
     }
     if (statement->of_typename != NULL) {
-        return refuse_clause(build, at + 1, "of", NULL, "OF type", "list the columns");
+        return fh_ddl_refuse_clause(build, at + 1, "of", NULL, "OF type", "list the columns");
     }
     if (statement->n_options > 0) {
-        return refuse_clause(build, at + 1, "with", NULL, "WITH (...)",
-                             "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "with", NULL, "WITH (...)",
+                                    "storage is the server's matter");
     }
     if (statement->oncommit > PG_QUERY__ON_COMMIT_ACTION__ONCOMMIT_NOOP) {
-        return refuse_clause(build, at + 1, "on", NULL, "ON COMMIT", "tables outlive sessions");
+        return fh_ddl_refuse_clause(build, at + 1, "on", NULL, "ON COMMIT",
+                                    "tables outlive sessions");
     }
     if (statement->tablespacename[0] != '\0') {
-        return refuse_clause(build, at + 1, "tablespace", NULL, "TABLESPACE",
-                             "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "tablespace", NULL, "TABLESPACE",
+                                    "storage is the server's matter");
     }
     if (statement->access_method[0] != '\0') {
-        return refuse_clause(build, at + 1, "using", NULL, "USING method",
-                             "storage is the server's matter");
+        return fh_ddl_refuse_clause(build, at + 1, "using", NULL, "USING method",
+                                    "storage is the server's matter");
     }
     return FH_OK;
 }
@@ -97,10 +99,8 @@ static enum fh_code check_element(const struct fh_ddl_build *build, const PgQuer
     case PG_QUERY__CONSTR_TYPE__CONSTR_PRIMARY:
     case PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE:
     case PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN:
-        return FH_OK;
     case PG_QUERY__CONSTR_TYPE__CONSTR_CHECK:
-        return fh_ddl_fail(source, FH_INVALID, node->constraint->location,
-                           "CHECK is not supported: validate in the application for now");
+        return FH_OK;
     case PG_QUERY__CONSTR_TYPE__CONSTR_EXCLUSION:
         return fh_ddl_fail(source, FH_INVALID, node->constraint->location,
                            "EXCLUDE is not supported: use UNIQUE");
@@ -126,9 +126,9 @@ static enum fh_code read_columns(struct fh_ddl_build *build, const PgQuery__Crea
                                "more than %d columns in a table", FH_COLUMNS_MAX);
         }
     }
-    table->columns = FH_ARENA_ARRAY(build->arena, struct fh_column, count);
-    if (table->columns == NULL) {
-        return fh_ddl_nomem(&build->source);
+    enum fh_code code = fh_ddl_build_own(build, table);
+    if (code != FH_OK) {
+        return code;
     }
     for (size_t i = 0; i < statement->n_table_elts; i++) {
         const PgQuery__Node *node = statement->table_elts[i];
@@ -137,7 +137,7 @@ static enum fh_code read_columns(struct fh_ddl_build *build, const PgQuery__Crea
         }
         const PgQuery__ColumnDef *def = node->column_def;
         struct fh_column *column = &table->columns[table->column_count];
-        enum fh_code code = fh_ddl_column(build, def, column);
+        code = fh_ddl_column(build, def, column);
         if (code != FH_OK) {
             return code;
         }
@@ -145,8 +145,11 @@ static enum fh_code read_columns(struct fh_ddl_build *build, const PgQuery__Crea
             return fh_ddl_fail(&build->source, FH_INVALID, def->location, "two columns named %s",
                                def->colname);
         }
-        column->id = table->column_count;
+        column->id = table->next_id++;
         column->position = table->column_count++;
+        /* SQLite's rows without a rowid live in the key's tree: not where values may be large. */
+        table->has_rowid =
+            table->has_rowid || column->type == FH_TYPE_BYTES || column->type == FH_TYPE_JSON;
     }
     return FH_OK;
 }
@@ -219,9 +222,8 @@ static enum fh_code read_constraints(struct fh_ddl_build *build,
     if (code == FH_OK) {
         code = check_null_keys(build, statement, table);
     }
-    struct fh_str unused;
     if (code == FH_OK) {
-        code = fh_ddl_name_make(build, table, NULL, 0, "pkey", &unused);
+        code = fh_ddl_name_make(build, table, NULL, 0, "pkey", &table->pkey_name);
     }
     if (code == FH_OK) {
         code = each_constraint(build, statement, table, PG_QUERY__CONSTR_TYPE__CONSTR_UNIQUE,
@@ -230,6 +232,26 @@ static enum fh_code read_constraints(struct fh_ddl_build *build,
     if (code == FH_OK) {
         code = each_constraint(build, statement, table, PG_QUERY__CONSTR_TYPE__CONSTR_FOREIGN,
                                fh_ddl_foreign_key);
+    }
+    if (code == FH_OK) {
+        code = each_constraint(build, statement, table, PG_QUERY__CONSTR_TYPE__CONSTR_CHECK,
+                               fh_ddl_check);
+    }
+    return code;
+}
+
+static enum fh_code read_generated(struct fh_ddl_build *build, const PgQuery__CreateStmt *statement,
+                                   struct fh_ddl_table *table)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; code == FH_OK && i < statement->n_table_elts; i++) {
+        if (statement->table_elts[i]->node_case == PG_QUERY__NODE__NODE_COLUMN_DEF) {
+            code = fh_ddl_column_generated(build, table, statement->table_elts[i]->column_def);
+        }
+    }
+    /* Once more: one may have been read before what it reads was known as generated. */
+    for (uint16_t i = 0; code == FH_OK && i < table->column_count; i++) {
+        code = fh_ddl_generated_check(build, table, i, statement->relation->location);
     }
     return code;
 }
@@ -244,17 +266,25 @@ enum fh_code fh_ddl_create_table(struct fh_ddl_build *build, const PgQuery__Crea
     if (code != FH_OK) {
         return code;
     }
-    if (build->table_count == FH_TABLES_MAX) {
+    if (fh_ddl_build_live_tables(build) == FH_TABLES_MAX) {
         return fh_ddl_fail(&build->source, FH_INVALID, relation->location,
                            "more than %d tables in a schema", FH_TABLES_MAX);
     }
+    if (build->table_count == FH_DDL_DRAFTS_MAX || build->next_id > FH_DDL_ID_MAX) {
+        return fh_ddl_fail(&build->source, FH_INVALID, relation->location,
+                           "too many tables created and dropped: split the file, or start anew");
+    }
     struct fh_ddl_table *table = &build->tables[build->table_count];
-    *table = (struct fh_ddl_table){.changed = true};
+    *table = (struct fh_ddl_table){.id = build->next_id};
     code = fh_ddl_name_take(build, relation->relname, relation->location, &table->name);
     if (code != FH_OK) {
         return code;
     }
     build->table_count++; /* before the constraints: it may reference itself */
+    build->next_id++;
     code = read_columns(build, statement, table);
+    if (code == FH_OK) {
+        code = read_generated(build, statement, table);
+    }
     return code == FH_OK ? read_constraints(build, statement, table) : code;
 }

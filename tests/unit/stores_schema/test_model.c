@@ -348,16 +348,16 @@ static void test_growth_over_files(void **state)
     assert_ptr_equal(two->previous, one);
     assert_int_equal(one->table_count, 4);
     assert_int_equal(two->table_count, 5);
+    /* tables are of their version, lists that did not change are shared */
     for (uint32_t i = 0; i < one->table_count; i++) {
-        assert_ptr_equal(two->tables[i], one->tables[i]);
+        assert_ptr_not_equal(two->tables[i], one->tables[i]);
+        assert_int_equal(two->tables[i]->id, one->tables[i]->id);
+        assert_ptr_equal(two->tables[i]->columns, one->tables[i]->columns);
     }
-    assert_ptr_equal(table_of(two, "e")->foreign_keys[0].target, table_of(one, "d"));
+    assert_ptr_equal(table_of(two, "e")->foreign_keys[0].target, table_of(two, "d"));
 
-    /* an index on `a` renews a, and through their references b and c, but not d and e */
     const struct fh_schema *three = kit_apply(two, "create index on a (n)", &arena);
     assert_int_equal(three->version, 3);
-    assert_ptr_equal(table_of(three, "d"), table_of(one, "d"));
-    assert_ptr_equal(table_of(three, "e"), table_of(two, "e"));
     const struct fh_table *a = table_of(three, "a");
     const struct fh_table *b = table_of(three, "b");
     const struct fh_table *c = table_of(three, "c");
@@ -365,10 +365,9 @@ static void test_growth_over_files(void **state)
     assert_int_equal(table_of(two, "a")->index_count, 0);
     assert_int_equal(a->index_count, 1);
     assert_name(a->indexes[0].name, "a_n_idx");
-    assert_ptr_equal(a->columns, table_of(one, "a")->columns);
     assert_ptr_equal(b->foreign_keys[0].target, a);
     assert_ptr_equal(c->foreign_keys[0].target, b);
-    assert_ptr_equal(table_of(two, "b")->foreign_keys[0].target, table_of(one, "a"));
+    assert_ptr_equal(table_of(two, "b")->foreign_keys[0].target, table_of(two, "a"));
 
     const struct fh_schema *four =
         kit_apply(three, "create index on a (n); create unique index on a (n, id)", &arena);
@@ -395,11 +394,11 @@ static void test_refused_over_files(void **state)
          "4:10: table a has no column nope"},
         {"create table b (id int primary key, a text references a)", "1:44: column a is text, but "
                                                                      "a.id is integer"},
-        {"\n\n  drop table a", "3:3: DROP TABLE is not supported"},
+        {"\n\n  drop view a", "3:3: DROP VIEW is not supported"},
         {"select 'ü' from from", "1:17: syntax error at or near \"from\""},
         {"-- ü\nselect 'ü' from from", "2:17: syntax error at or near \"from\""},
-        {"create index on a (id); -- ü\n/*ü*/ alter table a add b int",
-         "2:7: ALTER TABLE is not supported"},
+        {"create index on a (id); -- ü\n/*ü*/ alter view a rename to b",
+         "2:7: ALTER VIEW is not supported"},
     };
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         const char *message = kit_refuse(one, rows[i].sql);

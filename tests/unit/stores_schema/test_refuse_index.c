@@ -35,8 +35,6 @@ static const struct kit_refusal rows[] = {
      "1:67: INCLUDE is not supported"},
     {"create table t (id int primary key, a int); create index on t using gin (a)",
      "1:63: USING method is not supported"},
-    {"create table t (id int primary key, a int); create index concurrently on t (a)",
-     "1:58: CONCURRENTLY is not supported"},
     {"create table t (id int primary key, a int); create index if not exists i on t (a)",
      "1:58: IF NOT EXISTS is not supported"},
     {"create table t (id int primary key, a int); create index on only t (a)",
