@@ -16,6 +16,8 @@ struct fixture {
     struct fh_env env;
     struct fh_store *store;
     struct fh_uuid tenant;
+    enum fh_tier tier; /* of requests */
+    const struct fh_schema *schema;
 };
 
 static int setup(void **state)
@@ -25,6 +27,8 @@ static int setup(void **state)
     fh_clock_virtual_init(&f.clock, INT64_C(1795226400000000));
     f.env = (struct fh_env){.loop = &f.loop, .clock = &f.clock.clock};
     f.tenant = uuid_of(1, 1);
+    f.tier = FH_TIER_SHARED;
+    f.schema = &model_v1;
     *state = &f;
     return uv_loop_init(&f.loop);
 }
@@ -67,9 +71,10 @@ static enum fh_code run(struct fixture *f, struct fh_request *request)
     request->arg = &done;
     request->deadline_us = f->clock.monotonic_us + 1000;
     request->scope.epoch = 1;
-    request->scope.home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
-    request->scope.schema = &model_v1;
-    if (request->op != FH_OP_SCHEMA_APPLY && request->op != FH_OP_CHECK) {
+    fh_home_of(f->tier, &f->tenant, &request->scope.home);
+    request->scope.schema = f->schema;
+    bool tenantless = request->op == FH_OP_SCHEMA_APPLY && f->tier == FH_TIER_SHARED;
+    if (!tenantless && request->op != FH_OP_CHECK) {
         request->scope.tenant = f->tenant;
     }
     enum fh_code code = fh_store_submit(f->store, request);
@@ -382,10 +387,73 @@ static void test_small_arena(void **state)
 
 #define TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
 
+/* A dedicated home comes into being, is copied into, and changes its schema: whole or not at all.
+ */
+static void test_every_allocation_of_a_dedicated_home(void **state)
+{
+    struct fixture *f = *state;
+    long live = fh_alloc_live();
+    long failures[3] = {0};
+    open_store(f);
+    for (size_t i = 0; i < 3; i++) {
+        struct fh_arena arena;
+        fh_arena_init(&arena, (size_t)1 << 20);
+        struct fh_request request = step(f, i, &arena); /* the shared one is the source */
+        assert_int_equal(run(f, &request), FH_OK);
+        fh_arena_close(&arena);
+    }
+    const struct fh_fence_guard guard = {1, FH_FENCE_BIT(FH_FENCE_OPEN)};
+    struct fh_home shared;
+    fh_home_of(FH_TIER_SHARED, &f->tenant, &shared);
+    f->tier = FH_TIER_SCHEMA;
+    static const enum fh_op life_of_it[] = {FH_OP_HOME_CREATE, FH_OP_COPY_WITHIN,
+                                            FH_OP_SCHEMA_APPLY};
+    for (size_t i = 0; i < 3; i++) {
+        enum fh_code code = FH_NOMEM;
+        for (long n = 0; code != FH_OK; n++) {
+            struct fh_arena arena;
+            fh_arena_init(&arena, (size_t)1 << 20);
+            struct fh_request request = {.op = life_of_it[i], .arena = &arena};
+            if (i == 0) {
+                request.as.home.fence = (struct fh_fence){1, 1, FH_FENCE_OPEN};
+            } else if (i == 1) {
+                request.as.copy_within = (struct fh_op_copy_within){.guard = guard,
+                                                                    .source = shared,
+                                                                    .source_epoch = 1,
+                                                                    .source_guard = guard,
+                                                                    .table = &model_codes,
+                                                                    .limit = 10};
+            } else {
+                request.as.schema = (struct fh_op_schema){.target = &model_v2, .guard = guard};
+            }
+            fh_alloc_fault_on(n, 1);
+            code = run(f, &request);
+            int delivered = fh_alloc_fault_off();
+            assert_int_equal(code, delivered ? FH_NOMEM : FH_OK);
+            failures[i] += delivered;
+            if (i == 2) {
+                f->schema = code == FH_OK ? &model_v2 : &model_v1;
+                assert_int_equal(request.as.schema.version_seen, f->schema->version);
+            }
+            request = (struct fh_request){.op = FH_OP_LIST, .arena = &arena};
+            request.as.list.table = &model_codes;
+            request.as.list.limit = 10;
+            bool there = i > 0 || code == FH_OK;
+            assert_int_equal(run(f, &request), there ? FH_OK : FH_NO_TENANT);
+            assert_int_equal(request.as.list.count, i > 1 || (i == 1 && code == FH_OK) ? 1 : 0);
+            fh_arena_close(&arena);
+        }
+    }
+    assert_true(failures[0] >= 2 && failures[1] >= 2 && failures[2] >= 2);
+    close_store(f);
+    assert_int_equal(fh_alloc_live(), live);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {TEST(test_every_allocation_of_every_request),
                                        TEST(test_every_allocation_of_the_mover),
+                                       TEST(test_every_allocation_of_a_dedicated_home),
                                        TEST(test_open_out_of_memory), TEST(test_small_arena)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
