@@ -5,7 +5,8 @@
  *
  * Failures: a store this process does not have open counts as one that is away. What can never
  * succeed ends the move; what executed nothing is asked again after a growing pause; a write whose
- * outcome is unknown, or that a fence refused, leads back to a claim.
+ * outcome is unknown, or what a fence or a home of another schema version refused, leads back to a
+ * claim.
  */
 #include <stdio.h>
 
@@ -108,6 +109,23 @@ static int64_t request_deadline(const struct fh_run *run)
         deadline = budget < deadline ? budget : deadline;
     }
     return deadline;
+}
+
+enum fh_code fh_run_schema_at(struct fh_run *run, uint32_t version, const struct fh_schema **out)
+{
+    const struct fh_router *router = run->migrator->router;
+    const struct fh_schema *newest = fh_router_schema(router);
+    *out = newest != NULL && version > 0 ? fh_schema_at(newest, version) : newest;
+    if (*out != NULL) {
+        return FH_OK;
+    }
+    if (newest == NULL) {
+        return fh_error_set(&run->error, FH_UNAVAILABLE, "the schema is not loaded yet");
+    }
+    fh_router_want_schema(router, version);
+    return fh_error_set(&run->error, FH_UNAVAILABLE,
+                        "a home is at schema version %u, this process knows %u yet", version,
+                        newest->version);
 }
 
 struct fh_request *fh_run_request(struct fh_run *run, unsigned which, enum fh_side side,
@@ -262,7 +280,7 @@ enum fh_step fh_run_trouble(struct fh_run *run, enum fh_code code, enum fh_step 
     if (fh_run_is_permanent(code) && may_fail(run)) {
         return fh_run_fail(run, "%s: %s", fh_run_step_name(run->step), fh_error_text(&run->error));
     }
-    if (code == FH_MOVED || code == FH_NO_TENANT) {
+    if (code == FH_MOVED || code == FH_NO_TENANT || code == FH_STALE_SCHEMA) {
         return fh_run_reclaim(run);
     }
     return later(run, code, again);

@@ -9,6 +9,9 @@
  * same reason nothing needs one view for all pages. And no page is applied behind a round that was
  * read before it: the first round begins when the last page is in.
  *
+ * Within one store that offers it, tables are copied from home to home by the store itself, a page
+ * a request, under the same rules; what it refuses for good is copied as above.
+ *
  * Failures: a page of unknown outcome is not repeated, but found out about through a new claim.
  */
 #include "base/fault_point.h"
@@ -27,11 +30,28 @@ static bool at_end(const struct fh_run *run, const struct fh_position *position)
     return position->table > journal_index(run);
 }
 
+/* Whether the store itself can bring the table from one home to the other. */
+static bool goes_within(const struct fh_run *run)
+{
+    const struct fh_move *move = &run->move;
+    const struct fh_store *store =
+        fh_router_store(run->migrator->router, fh_str_of(move->target_store));
+    return !run->within_refused && run->position.table < journal_index(run) &&
+           strcmp(move->source.store, move->target_store) == 0 && store != NULL &&
+           (store->ops->capabilities & FH_CAPABILITY_COPY_WITHIN) != 0 &&
+           move->source.home.tier != FH_TIER_DATABASE && move->target_home.tier != FH_TIER_DATABASE;
+}
+
+static enum fh_step next_page(const struct fh_run *run)
+{
+    return goes_within(run) ? FH_STEP_COPY_WITHIN : FH_STEP_COPY_READ;
+}
+
 enum fh_step fh_run_copy(struct fh_run *run)
 {
     run->page = 0;
     run->copy_mark_us = fh_run_now(run);
-    return FH_STEP_COPY_READ;
+    return next_page(run);
 }
 
 static enum fh_code read_page(struct fh_run *run, unsigned which, struct fh_page *page,
@@ -103,7 +123,7 @@ static enum fh_step page_read(struct fh_run *run)
     const struct fh_page *page = &run->pages[run->page];
     if (page->count == 0 && !at_end(run, &page->next)) {
         run->position = page->next;
-        return FH_STEP_COPY_READ;
+        return next_page(run);
     }
     return FH_STEP_COPY_APPLY;
 }
@@ -149,20 +169,29 @@ static void put_aside(struct fh_run *run, struct fh_page *page)
 }
 #endif
 
+/* What the target is to remember: everything up to `position` is there. */
+static enum fh_code encode_state(const struct fh_run *run, const struct fh_position *position,
+                                 uint64_t rows, uint64_t records, struct fh_arena *arena,
+                                 struct fh_str *out)
+{
+    const struct fh_move_progress *progress = &run->move.progress;
+    const struct fh_run_state state = {.move = run->move.uuid,
+                                       .epoch = run->move.source.epoch,
+                                       .schema_version = run->schema->version,
+                                       .following = at_end(run, position),
+                                       .position = *position,
+                                       .cursor = fh_cursor_str(&run->state_cursor),
+                                       .rows_copied = progress->rows_copied + rows,
+                                       .records_copied = progress->records_copied + records};
+    return fh_run_state_encode(&state, arena, out);
+}
+
 static enum fh_code apply_page(struct fh_run *run, const struct fh_page *page)
 {
     struct fh_request *request = fh_run_request(run, 0, FH_SIDE_TARGET, FH_OP_APPLY, &run->arena);
-    const struct fh_move_progress *progress = &run->move.progress;
-    const struct fh_run_state state = {
-        .move = run->move.uuid,
-        .epoch = run->move.source.epoch,
-        .schema_version = run->schema->version,
-        .following = at_end(run, &page->next),
-        .position = page->next,
-        .cursor = fh_cursor_str(&run->state_cursor),
-        .rows_copied = progress->rows_copied + (page->is_journal ? 0 : page->count),
-        .records_copied = progress->records_copied + (page->is_journal ? page->count : 0)};
-    enum fh_code code = fh_run_state_encode(&state, &run->arena, &request->as.apply.state);
+    enum fh_code code =
+        encode_state(run, &page->next, page->is_journal ? 0 : page->count,
+                     page->is_journal ? page->count : 0, &run->arena, &request->as.apply.state);
     if (code != FH_OK) {
         return code;
     }
@@ -190,20 +219,20 @@ enum fh_code fh_run_enter_copy_apply(struct fh_run *run)
     return code;
 }
 
-static int64_t account(struct fh_run *run, const struct fh_page *page)
+static int64_t account(struct fh_run *run, bool is_journal, size_t count)
 {
     struct fh_move_progress *progress = &run->move.progress;
     int64_t now = fh_run_now(run);
     int64_t busy_us = now - run->step_began_us;
     progress->copy_us += now - run->copy_mark_us;
     run->copy_mark_us = now;
-    if (page->is_journal) {
-        progress->records_copied += page->count;
+    if (is_journal) {
+        progress->records_copied += count;
     } else {
-        progress->rows_copied += page->count;
-        run->migrator->stats.rows_copied += page->count;
+        progress->rows_copied += count;
+        run->migrator->stats.rows_copied += count;
     }
-    return fh_throttle_rest(&run->throttle, page->count, busy_us, busy_us,
+    return fh_throttle_rest(&run->throttle, count, busy_us, busy_us,
                             run->move.settings.duty_percent,
                             run->move.settings.rows_per_second_max);
 }
@@ -217,7 +246,7 @@ enum fh_step fh_run_after_copy_apply(struct fh_run *run, enum fh_code code)
         return fh_run_doubt(run, applied != FH_OK ? applied : code, FH_STEP_COPY_APPLY);
     }
     fh_run_progressed(run);
-    int64_t rest_us = account(run, page);
+    int64_t rest_us = account(run, page->is_journal, page->count);
     run->position = page->next;
     if (puts_aside(run, page)) {
         put_aside(run, page);
@@ -229,10 +258,54 @@ enum fh_step fh_run_after_copy_apply(struct fh_run *run, enum fh_code code)
     if (code != FH_OK) {
         return fh_run_trouble(run, code, FH_STEP_COPY_READ);
     }
-    if (!take_page(run, 1, &run->pages[run->page]) ||
-        fh_router_schema(run->migrator->router) != run->schema) {
+    if (!take_page(run, 1, &run->pages[run->page])) {
         return fh_run_prepare(run);
     }
     enum fh_step next = page_read(run);
+    return rest_us > 0 ? fh_run_wait(run, rest_us, next) : next;
+}
+
+/* One page of a table, from home to home in the store. The position that is recorded with it is
+ * where it began, so a crash costs the page: copied again, it finds its rows there. */
+enum fh_code fh_run_enter_copy_within(struct fh_run *run)
+{
+    struct fh_page *page = &run->pages[run->page];
+    fh_arena_reset(&page->arena);
+    struct fh_request *request =
+        fh_run_request(run, 0, FH_SIDE_TARGET, FH_OP_COPY_WITHIN, &page->arena);
+    struct fh_op_copy_within *copy = &request->as.copy_within;
+    *copy = (struct fh_op_copy_within){
+        .guard = fh_run_guard(run, FH_FENCE_BIT(FH_FENCE_INCOMING)),
+        .source = run->move.source.home,
+        .source_epoch = run->move.source.epoch,
+        .source_guard = fh_run_guard(run, FH_FENCE_BIT(FH_FENCE_OPEN)),
+        .table = run->schema->tables[run->position.table],
+        .after = run->position.has_key ? &run->position.key : NULL,
+        .limit = run->throttle.rows,
+    };
+    enum fh_code code = encode_state(run, &run->position, 0, 0, &page->arena, &copy->state);
+    return code == FH_OK ? fh_run_submit(run, 0, FH_SIDE_TARGET) : code;
+}
+
+enum fh_step fh_run_after_copy_within(struct fh_run *run, enum fh_code code)
+{
+    const struct fh_op_copy_within *copy = &run->calls[0].request.as.copy_within;
+    if (fh_run_is_permanent(code)) { /* and did nothing: then by way of us */
+        run->within_refused = true;
+        return FH_STEP_COPY_READ;
+    }
+    if (code != FH_OK) {
+        return fh_run_doubt(run, code, FH_STEP_COPY_WITHIN);
+    }
+    fh_run_progressed(run);
+    int64_t rest_us = account(run, false, (size_t)copy->rows);
+    if (copy->more && copy->last.table != NULL) {
+        run->position.has_key = true;
+        run->position.key = copy->last; /* in this page's arena; the next one uses the other */
+        run->page = 1 - run->page;
+    } else {
+        run->position = (struct fh_position){.table = run->position.table + 1};
+    }
+    enum fh_step next = next_page(run);
     return rest_us > 0 ? fh_run_wait(run, rest_us, next) : next;
 }

@@ -29,7 +29,7 @@ enum plan_step {
 
 struct plan {
     struct fh_migrator *migrator;
-    struct fh_move move;
+    struct fh_move move; /* what is asked for */
     struct fh_arena arena;
     struct fh_request request;
     struct fh_catalog_request catalog;
@@ -37,7 +37,8 @@ struct plan {
     enum plan_step step;
     int64_t began_us;
     int64_t took_us[PLAN_END];
-    uint64_t generation; /* of the source's fence */
+    uint64_t generation;            /* of the source's fence */
+    const struct fh_schema *schema; /* the source's */
     size_t page_rows;
     struct fh_move_plan result;
     struct fh_error error;
@@ -111,7 +112,7 @@ static enum fh_code ask_store(struct plan *plan, enum fh_op op, bool source)
         .scope = {.tenant = plan->move.tenant,
                   .epoch = placement->epoch + (source ? 0 : 1),
                   .home = source ? placement->home : plan->move.target_home,
-                  .schema = fh_router_schema(plan->migrator->router)},
+                  .schema = plan->schema},
         .deadline_us = plan->deadline_us,
         .arena = &plan->arena,
         .done_cb = store_done_cb,
@@ -131,8 +132,9 @@ static const char *refusal(const struct plan *plan, const struct fh_tenant *tena
     if (tenant->state != FH_TENANT_ACTIVE && tenant->state != FH_TENANT_SUSPENDED) {
         return "the tenant is neither active nor suspended";
     }
-    if (strcmp(tenant->placement.store, plan->move.target_store) == 0) {
-        return "the tenant lives in that store already";
+    if (strcmp(tenant->placement.store, plan->move.target_store) == 0 &&
+        fh_home_equal(&tenant->placement.home, &plan->move.target_home)) {
+        return "the tenant lives in that store and tier already";
     }
     if (target == NULL) {
         return "the target store is not open here";
@@ -167,11 +169,23 @@ static enum fh_code enter(struct plan *plan, enum plan_step step)
     return FH_INTERNAL;
 }
 
+/* What the source is at; a mover waits for a version that it does not know. */
+static bool know_schema(struct plan *plan, uint32_t version)
+{
+    const struct fh_schema *newest = plan->schema;
+    plan->schema = version > 0 ? fh_schema_at(newest, version) : newest;
+    if (plan->schema == NULL) {
+        fh_router_want_schema(plan->migrator->router, version);
+        plan->result.refusal = "the source is at a schema version that this server does not know "
+                               "yet; ask again shortly";
+    }
+    return plan->schema != NULL;
+}
+
 /* The answer of the step: where to go on, PLAN_END when all is known or something is refused. */
 static enum plan_step take(struct plan *plan)
 {
     struct fh_move_plan *result = &plan->result;
-    const struct fh_schema *schema = fh_router_schema(plan->migrator->router);
     switch (plan->step) {
     case PLAN_TENANT:
         result->source = plan->catalog.as.get.tenant.placement;
@@ -185,12 +199,12 @@ static enum plan_step take(struct plan *plan)
         return PLAN_SOURCE_FENCE;
     case PLAN_SOURCE_FENCE:
         plan->generation = plan->request.as.fence.seen.generation;
-        return PLAN_SIZE;
+        return know_schema(plan, plan->request.as.fence.schema_version) ? PLAN_SIZE : PLAN_END;
     case PLAN_SIZE:
         result->rows = plan->request.as.size.rows;
         result->records = plan->request.as.size.records;
         result->bytes = plan->request.as.size.bytes;
-        return schema->table_count > 0 ? PLAN_PAGE : PLAN_TARGET_FENCE;
+        return plan->schema->table_count > 0 ? PLAN_PAGE : PLAN_TARGET_FENCE;
     case PLAN_PAGE:
         plan->page_rows = plan->request.as.scan.count;
         return PLAN_TARGET_FENCE;
@@ -273,6 +287,7 @@ enum fh_code fh_migrator_plan(struct fh_migrator *migrator, const struct fh_move
     plan->deadline_us = deadline_us;
     plan->plan_cb = plan_cb;
     plan->arg = arg;
+    plan->schema = fh_router_schema(migrator->router);
     plan->step = PLAN_TENANT;
     plan->began_us = fh_clock_monotonic_us(migrator->env->clock);
     fh_arena_init(&plan->arena, ARENA_BYTES_MAX);

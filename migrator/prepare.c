@@ -1,11 +1,13 @@
-/* Happy path: source and target are at the router's schema version, the source is counted, the
- * target gets an empty home that only the mover may use; a view of the source gives the cursor from
- * which rounds will go on, and the target's state says so before a single row is read.
+/* Happy path: the source says which schema version it is at, and all is done at that; the source is
+ * counted, the target gets an empty home of that version which only the mover may use; a view of
+ * the source gives the cursor from which rounds will go on, and the target's state says so before a
+ * single row is read.
  *
- * Failures: a home that is already newer than this process is waited for. A home of this move that
- * is there already is emptied first: nobody knows what an earlier attempt brought. One that is
- * there although the fence read found none was made by a request that was given up for lost: its
- * fence is read again.
+ * Failures: a version that this process does not know is waited for, and so is a shared target of
+ * another version. A home of this move that is there already is emptied first: nobody knows what an
+ * earlier attempt brought. One that is there although the fence read found none was made by a
+ * request that was given up for lost: its fence is read again. A home whose version changes in the
+ * middle leads back here (FH_STALE_SCHEMA).
  */
 #include "migrator/internal.h"
 #include "migrator/run.h"
@@ -16,50 +18,46 @@ enum fh_step fh_run_prepare(struct fh_run *run)
     return fh_run_advance(run, FH_MOVE_PREPARING, FH_STEP_SCHEMA_SOURCE);
 }
 
-static enum fh_code apply_schema(struct fh_run *run, enum fh_side side)
-{
-    run->schema = fh_router_schema(run->migrator->router);
-    if (run->schema == NULL) {
-        return fh_error_set(&run->error, FH_UNAVAILABLE, "the schema is not loaded yet");
-    }
-    struct fh_request *request = fh_run_request(run, 0, side, FH_OP_SCHEMA_APPLY, &run->arena);
-    if (!fh_home_is_dedicated(&request->scope.home)) {
-        request->scope.tenant = (struct fh_uuid){.bytes = {0}};
-    }
-    request->as.schema.target = run->schema;
-    return fh_run_submit(run, 0, side);
-}
-
-static enum fh_step schema_refused(struct fh_run *run, enum fh_code code)
-{
-    uint32_t seen = run->calls[0].request.as.schema.version_seen;
-    if (code == FH_PRECONDITION && run->schema != NULL && seen > run->schema->version) {
-        (void)fh_error_set(&run->error, FH_UNAVAILABLE,
-                           "the home is at schema version %u, this process at %u", seen,
-                           run->schema->version);
-    }
-    return fh_run_trouble(run, code == FH_PRECONDITION ? FH_UNAVAILABLE : code,
-                          FH_STEP_SCHEMA_SOURCE);
-}
-
 enum fh_code fh_run_enter_schema_source(struct fh_run *run)
 {
-    return apply_schema(run, FH_SIDE_SOURCE);
+    (void)fh_run_request(run, 0, FH_SIDE_SOURCE, FH_OP_FENCE_READ, &run->arena);
+    return fh_run_submit(run, 0, FH_SIDE_SOURCE);
 }
 
 enum fh_step fh_run_after_schema_source(struct fh_run *run, enum fh_code code)
 {
-    return code == FH_OK ? FH_STEP_SCHEMA_TARGET : schema_refused(run, code);
+    if (code == FH_OK) {
+        run->source_version = run->calls[0].request.as.fence.schema_version;
+        code = fh_run_schema_at(run, run->source_version, &run->schema);
+    }
+    return code == FH_OK ? FH_STEP_SCHEMA_TARGET : fh_run_trouble(run, code, FH_STEP_SCHEMA_SOURCE);
 }
 
 enum fh_code fh_run_enter_schema_target(struct fh_run *run)
 {
-    return apply_schema(run, FH_SIDE_TARGET);
+    (void)fh_run_request(run, 0, FH_SIDE_TARGET, FH_OP_FENCE_READ, &run->arena);
+    return fh_run_submit(run, 0, FH_SIDE_TARGET);
 }
 
+/* A dedicated home is made at the source's version. A shared one has its own, which is for others
+ * to change: with the rollout that is under way both come to be the same. */
 enum fh_step fh_run_after_schema_target(struct fh_run *run, enum fh_code code)
 {
-    return code == FH_OK ? FH_STEP_SIZE : schema_refused(run, code);
+    if (code != FH_OK && code != FH_NO_TENANT) {
+        return fh_run_trouble(run, code, FH_STEP_SCHEMA_SOURCE);
+    }
+    run->target_version = run->calls[0].request.as.fence.schema_version;
+    run->code = FH_OK;
+    run->error = (struct fh_error)FH_ERROR_INIT;
+    if (!fh_home_is_dedicated(&run->move.target_home) && run->target_version != 0 &&
+        run->target_version != run->schema->version) {
+        code = fh_error_set(&run->error, FH_UNAVAILABLE,
+                            "the source is at schema version %u, the shared home of store %s at "
+                            "%u; the move waits until both are the same",
+                            run->schema->version, run->move.target_store, run->target_version);
+        return fh_run_trouble(run, code, FH_STEP_SCHEMA_SOURCE);
+    }
+    return FH_STEP_SIZE;
 }
 
 enum fh_code fh_run_enter_size(struct fh_run *run)
@@ -87,7 +85,9 @@ enum fh_code fh_run_enter_reset(struct fh_run *run)
     request->as.home.fence = (struct fh_fence){.epoch = run->move.source.epoch + 1,
                                                .generation = run->generation,
                                                .mode = FH_FENCE_INCOMING};
-    return fh_run_submit(run, 0, FH_SIDE_TARGET);
+    /* What an earlier attempt made may be of an older version. */
+    enum fh_code code = fh_run_schema_at(run, run->target_version, &request->scope.schema);
+    return code == FH_OK ? fh_run_submit(run, 0, FH_SIDE_TARGET) : code;
 }
 
 enum fh_step fh_run_after_reset(struct fh_run *run, enum fh_code code)
@@ -113,6 +113,7 @@ enum fh_code fh_run_enter_create(struct fh_run *run)
 enum fh_step fh_run_after_create(struct fh_run *run, enum fh_code code)
 {
     if (code == FH_OK) {
+        run->target_version = run->schema->version;
         fh_run_progressed(run);
         return FH_STEP_START_VIEW;
     }

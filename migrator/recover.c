@@ -74,6 +74,7 @@ static enum fh_step claimed(struct fh_run *run)
     run->source_there = false;
     run->target_there = false;
     run->erasing = false;
+    run->target_absent = false;
     run->source_later = false;
     run->failing = run->failing || move->phase == FH_MOVE_FAILING;
     if (!run->claimed) {
@@ -195,6 +196,7 @@ enum fh_step fh_run_after_source_read(struct fh_run *run, enum fh_code code)
     }
     run->source_later = false;
     run->seen = run->calls[0].request.as.fence.seen;
+    run->source_version = run->calls[0].request.as.fence.schema_version;
     if (run->seen.epoch != run->move.source.epoch || run->seen.mode == FH_FENCE_INCOMING) {
         return source_odd(run, "the source's home is not the one that was to be moved");
     }
@@ -241,6 +243,8 @@ static enum fh_step target_set(struct fh_run *run)
 enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
 {
     if (code == FH_NO_TENANT) {
+        run->target_absent = true;
+        run->target_version = 0;
         return run->committed ? odd(run, FH_STEP_TARGET_READ, "the tenant's home is not there")
                               : decide(run);
     }
@@ -252,6 +256,7 @@ enum fh_step fh_run_after_target_read(struct fh_run *run, enum fh_code code)
         return fh_run_trouble(run, code, FH_STEP_TARGET_READ);
     }
     run->seen = run->calls[0].request.as.fence.seen;
+    run->target_version = run->calls[0].request.as.fence.schema_version;
     run->erasing = !run->committed && run->seen.mode == FH_FENCE_CLOSED;
     bool ours = run->seen.epoch == run->move.source.epoch + 1 &&
                 (run->committed || run->erasing || run->seen.mode == FH_FENCE_INCOMING);
@@ -290,7 +295,10 @@ static enum fh_step decide(struct fh_run *run)
     if (run->committed) {
         return fh_run_settle(run);
     }
-    run->schema = fh_router_schema(run->migrator->router);
+    const struct fh_schema *newest = fh_router_schema(run->migrator->router);
+    run->schema = newest != NULL && run->source_version > 0
+                      ? fh_schema_at(newest, run->source_version)
+                      : newest;
     if (run->move.phase == FH_MOVE_CANCELLING ||
         (run->move.wish == FH_MOVE_WISH_CANCEL && run->move.phase != FH_MOVE_FAILING)) {
         return fh_run_cancel(run);
@@ -298,7 +306,9 @@ static enum fh_step decide(struct fh_run *run)
     if (run->failing) {
         return fh_run_give_up(run);
     }
-    bool has_state = run->target_there && !run->erasing && run->schema != NULL;
+    /* What it says of how far it was is of its version, and would have to be begun anew. */
+    bool has_state = run->target_there && !run->erasing && run->schema != NULL &&
+                     run->target_version == run->source_version;
     return fh_run_close_view(run, has_state ? FH_STEP_STATE_READ : fh_run_prepare(run));
 }
 

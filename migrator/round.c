@@ -330,9 +330,6 @@ static enum fh_step followed(struct fh_run *run)
 {
     const struct fh_round *round = &run->round;
     int64_t now = fh_run_now(run);
-    if (fh_router_schema(run->migrator->router) != run->schema) {
-        return fh_run_prepare(run);
-    }
     if (round->pass != FH_PASS_ONLY || round->records > SHORT_RECORDS) {
         watch_lag(run);
         return fh_run_follow(run);

@@ -25,6 +25,12 @@
  *   nothing here repeats an APPLY of unknown outcome: a chunk that arrives behind a round could
  *   bring back what the round removed.
  *
+ * - Everything is done at the source's schema version, which the target must have too. A mover
+ *   never changes a schema: a home that is changed meanwhile answers FH_STALE_SCHEMA, which leads
+ *   back to a claim, and from there to preparing anew.
+ * - A run has at most one view, so runs that wait for one (FH_SNAPSHOTS_MAX a store) do not wait
+ *   for each other, also when source and target are in one store.
+ *
  * Memory: arenas of RUN_ARENA_BYTES_MAX each, for two pages, one step's request, one catalog
  * request and one beat. Loop thread only.
  */
@@ -127,10 +133,13 @@ struct fh_run {
     bool released; /* paused: given back */
     bool gated;
     bool source_there;
-    bool target_there; /* this move's home, under our generation */
-    bool source_later; /* behind the switch: it does not answer, so the target comes first */
-    bool erasing;      /* ... which is half erased */
-    const struct fh_schema *schema;
+    bool target_there;       /* this move's home, under our generation */
+    bool source_later;       /* behind the switch: it does not answer, so the target comes first */
+    bool erasing;            /* ... which is half erased */
+    bool target_absent;      /* it has no fence: nothing, or what a creation that died has left */
+    uint32_t source_version; /* the schema's, as the fences were read; 0: not known */
+    uint32_t target_version;
+    const struct fh_schema *schema; /* the source's; the target's must be the same */
 
     /* The step */
     enum fh_step step;
@@ -171,7 +180,8 @@ struct fh_run {
     struct fh_arena keep;
     struct fh_position position;
     struct fh_throttle throttle;
-    bool reading_ahead; /* calls[1] of the step */
+    bool reading_ahead;  /* calls[1] of the step */
+    bool within_refused; /* the store does not copy within itself after all */
     int64_t copy_mark_us;
 
     /* Following */
@@ -268,6 +278,11 @@ void fh_run_switched(struct fh_run *run);       /* both fences are as they must 
 enum fh_step fh_run_settle(struct fh_run *run); /* settle.c */
 enum fh_step fh_run_cancel(struct fh_run *run);
 enum fh_step fh_run_give_up(struct fh_run *run);
+
+/* The schema at a home's version (0: the newest that is known). FH_UNAVAILABLE, and the error says
+ * why: it is not known here yet. */
+FH_MUST_CHECK enum fh_code fh_run_schema_at(struct fh_run *run, uint32_t version,
+                                            const struct fh_schema **out);
 
 void fh_run_progressed(struct fh_run *run); /* the trouble there was is over */
 void fh_run_beat_start(struct fh_run *run); /* beat.c */

@@ -8,8 +8,10 @@
  * it at the switch: the target's records are numbered under epoch + 1, and it opens behind the
  * switch, so "nothing of epoch + 1" is the cursor of the way back by construction.
  *
+ * A dedicated home goes as a whole, also one that is half made.
+ *
  * Failures: erasing is repeated until it succeeds; it is refused unless the fence carries our
- * generation.
+ * generation, and a home of another schema version than was thought leads to a new claim.
  */
 #include "migrator/internal.h"
 #include "migrator/run.h"
@@ -23,27 +25,22 @@ enum fh_step fh_run_settle(struct fh_run *run)
         next = FH_STEP_DROP; /* erased before somebody could say so */
         phase = FH_MOVE_DONE;
     }
-    /* An erasure must know every table. */
-    run->schema = fh_router_schema(run->migrator->router);
     return fh_run_close_view(run, fh_run_advance(run, phase, next));
 }
 
 static enum fh_code erase(struct fh_run *run, enum fh_side side, enum fh_fence_mode mode)
 {
     struct fh_request *request = fh_run_request(run, 0, side, FH_OP_HOME_ERASE, &run->arena);
-    if (run->schema == NULL) {
-        return fh_error_set(&run->error, FH_UNAVAILABLE, "the schema is not loaded yet");
+    /* An erasure must know every table that is there. */
+    enum fh_code code =
+        fh_run_schema_at(run, side == FH_SIDE_SOURCE ? run->source_version : run->target_version,
+                         &request->scope.schema);
+    if (code != FH_OK) {
+        return code;
     }
     request->as.home.fence = (struct fh_fence){
         .epoch = request->scope.epoch, .generation = run->generation, .mode = mode};
     return fh_run_submit(run, 0, side);
-}
-
-/* Repeating an erasure is harmless: all that may be there of this home is to go. */
-static enum fh_step refused(struct fh_run *run, enum fh_code code)
-{
-    run->schema = fh_router_schema(run->migrator->router);
-    return fh_run_trouble(run, code, run->step);
 }
 
 enum fh_code fh_run_enter_erase_source(struct fh_run *run)
@@ -54,7 +51,7 @@ enum fh_code fh_run_enter_erase_source(struct fh_run *run)
 enum fh_step fh_run_after_erase_source(struct fh_run *run, enum fh_code code)
 {
     if (code != FH_OK) {
-        return refused(run, code);
+        return fh_run_trouble(run, code, run->step); /* all that may be there of it is to go */
     }
     fh_run_progressed(run);
     return fh_run_advance(run, FH_MOVE_DONE, FH_STEP_DROP);
@@ -62,8 +59,11 @@ enum fh_step fh_run_after_erase_source(struct fh_run *run, enum fh_code code)
 
 static enum fh_step undo(struct fh_run *run, enum fh_move_phase undoing, enum fh_move_phase undone)
 {
-    enum fh_step advance = run->target_there ? fh_run_advance(run, undoing, FH_STEP_ERASE_TARGET)
-                                             : fh_run_advance(run, undone, FH_STEP_DROP);
+    /* A dedicated home may be half made, without a fence. */
+    bool there =
+        run->target_there || (run->target_absent && fh_home_is_dedicated(&run->move.target_home));
+    enum fh_step advance = there ? fh_run_advance(run, undoing, FH_STEP_ERASE_TARGET)
+                                 : fh_run_advance(run, undone, FH_STEP_DROP);
     return fh_run_close_view(run, advance);
 }
 
@@ -87,9 +87,10 @@ enum fh_code fh_run_enter_erase_target(struct fh_run *run)
 enum fh_step fh_run_after_erase_target(struct fh_run *run, enum fh_code code)
 {
     if (code != FH_OK) {
-        return refused(run, code);
+        return fh_run_trouble(run, code, run->step);
     }
     run->target_there = false;
+    run->target_absent = false;
     enum fh_move_phase undone =
         run->move.phase == FH_MOVE_FAILING ? FH_MOVE_FAILED : FH_MOVE_CANCELLED;
     return fh_run_advance(run, undone, FH_STEP_DROP);

@@ -17,7 +17,7 @@
     STEP(TARGET_SET, target_set)       /* ... to the new generation */               \
     STEP(STATE_READ, state_read)       /* how far the target is */                   \
     STEP(ADVANCE, advance)             /* run.c: the phase in the catalog */         \
-    STEP(SCHEMA_SOURCE, schema_source) /* prepare.c */                               \
+    STEP(SCHEMA_SOURCE, schema_source) /* prepare.c: which version it is at */       \
     STEP(SCHEMA_TARGET, schema_target)                                               \
     STEP(SIZE, size)                                                                 \
     STEP(RESET, reset)             /* the target is emptied of an earlier attempt */ \
@@ -27,6 +27,7 @@
     STEP(VIEW_CLOSE, view_close)   /* run.c: any view */                             \
     STEP(COPY_READ, copy_read)     /* copy.c: a page */                              \
     STEP(COPY_APPLY, copy_apply)   /* a page, while the next is read */              \
+    STEP(COPY_WITHIN, copy_within) /* a page, without going through us */            \
     STEP(ROUND_VIEW, round_view)   /* round.c */                                     \
     STEP(ROUND_CHANGES, round_changes)                                               \
     STEP(ROUND_APPLY, round_apply)                                                   \

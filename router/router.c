@@ -153,6 +153,13 @@ const struct fh_schema *fh_router_schema(const struct fh_router *router)
     return router->schema;
 }
 
+void fh_router_want_schema(const struct fh_router *router, uint32_t version)
+{
+    if (router->newer_cb != NULL) {
+        router->newer_cb(router->newer_arg, version);
+    }
+}
+
 const struct fh_schema *fh_router_schema_of(const struct fh_router *router,
                                             const struct fh_uuid *tenant)
 {

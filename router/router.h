@@ -78,6 +78,9 @@ typedef void fh_router_newer_schema_cb(void *arg, uint32_t version);
 void fh_router_on_newer_schema(struct fh_router *router, fh_router_newer_schema_cb *newer_cb,
                                void *arg);
 
+/* The same hint from somebody else who met such a home. */
+void fh_router_want_schema(const struct fh_router *router, uint32_t version);
+
 /* One routed request. Embed it in the call's arena; fill `request` (op, scope.tenant, deadline_us,
  * arena, as), `done_cb` and `arg`. */
 struct fh_routed {

@@ -52,9 +52,7 @@ static void await(struct fh_routed *routed)
     fh_route_move(routed, FH_ROUTE_AWAITING);
     fh_list_push_back(&router->awaiting, &routed->node);
     fh_wheel_add(&router->wheel, &routed->timer, routed->request.deadline_us);
-    if (router->newer_cb != NULL) {
-        router->newer_cb(router->newer_arg, routed->request.version_seen);
-    }
+    fh_router_want_schema(router, routed->request.version_seen);
 }
 
 /* The home is at `version`; 0: nobody knows. */

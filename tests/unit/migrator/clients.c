@@ -320,8 +320,9 @@ const char *kit_find_fault(struct kit *kit, size_t store, uint64_t epoch)
     struct fh_catalog_request get = {.op = FH_CATALOG_TENANT_GET};
     get.as.get.uuid = kit->tenant;
     assert_int_equal(kit_ask(kit, &get), FH_OK);
-    bool placed = strcmp(get.as.get.tenant.placement.store, store == 0 ? "one" : "two") == 0 &&
-                  get.as.get.tenant.placement.epoch == epoch;
+    const struct fh_placement *placement = &get.as.get.tenant.placement;
+    bool placed = strcmp(placement->store, kit_store_name(kit, store)) == 0 &&
+                  fh_home_equal(&placement->home, &kit->homes[store]) && placement->epoch == epoch;
     return placed ? NULL : "the catalog says otherwise";
 }
 

@@ -22,6 +22,29 @@ static const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SH
 const char *kit_pg_app;
 const char *kit_pg_owner;
 
+struct kit_pair kit_pair = {.tiers = {FH_TIER_SHARED, FH_TIER_SHARED}};
+
+static const struct fh_store_ops *engine_of(enum kit_engine engine, size_t which)
+{
+    bool one_store = kit_pair.one_store;
+    if (engine == KIT_MEMORY) {
+        return &fh_store_mem_ops;
+    }
+    return engine == KIT_PG && (which == 1 || one_store) ? &fh_store_pg_ops : &fh_store_sqlite_ops;
+}
+
+bool kit_offers(enum kit_engine engine, const struct kit_pair *pair)
+{
+    kit_pair = *pair;
+    for (size_t i = 0; i < 2; i++) {
+        uint32_t wanted = fh_capability_of_tier(pair->tiers[i]);
+        if ((engine_of(engine, i)->capabilities & wanted) == 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 int64_t kit_deadline(const struct kit *kit)
 {
     return fh_clock_monotonic_us(kit->env.clock) + PATIENCE_US;
@@ -198,10 +221,13 @@ static void open_store(struct kit *kit, size_t which)
     const struct fh_fault_plan plan = {.seed = 1};
     (void)snprintf(path, sizeof(path), "%s/%s", kit->dir, names[which]);
     struct fh_store_config config = {.name = names[which], .location = path};
-    const struct fh_store_ops *ops =
-        kit->engine == KIT_MEMORY ? &fh_store_mem_ops : &fh_store_sqlite_ops;
-    if (kit->engine == KIT_PG && which == 1) {
-        ops = &fh_store_pg_ops;
+    const struct fh_store_ops *ops = engine_of(kit->engine, which);
+    if (which == 1 && kit_pair.one_store) {
+        kit->real[1] = kit->real[0];
+        kit->stores[1] = kit->stores[0];
+        return;
+    }
+    if (ops == &fh_store_pg_ops) {
         config.location = kit_pg_app;
         config.owner_location = kit_pg_owner;
     }
@@ -221,13 +247,16 @@ static void open_store(struct kit *kit, size_t which)
 static void create_tenant(struct kit *kit)
 {
     kit->tenant = fh_uuid_v7(fh_clock_realtime_us(kit->env.clock));
+    for (size_t i = 0; i < 2; i++) {
+        fh_home_of(kit_pair.tiers[i], &kit->tenant, &kit->homes[i]);
+    }
     struct fh_catalog_request create = {.op = FH_CATALOG_TENANT_CREATE};
     create.as.tenant.uuid = kit->tenant;
     create.as.tenant.slug = FH_STR("acme");
     create.as.tenant.display_name = FH_STR("Acme");
     create.as.tenant.plan = FH_STR("free");
     create.as.tenant.placement =
-        (struct fh_placement){.store = "one", .home = shared, .epoch = 1, .generation = 1};
+        (struct fh_placement){.store = "one", .home = kit->homes[0], .epoch = 1, .generation = 1};
     assert_int_equal(kit_ask(kit, &create), FH_OK);
     struct fh_request home = {.op = FH_OP_HOME_CREATE,
                               .scope = {.tenant = kit->tenant, .epoch = 1}};
@@ -292,7 +321,7 @@ void kit_close(struct kit *kit)
         kit_stop_migrator(kit, i);
     }
     kit_stop_writers(kit);
-    for (size_t i = 0; i < 2; i++) {
+    for (size_t i = 0; i < (kit->real[0] == kit->real[1] ? 1 : 2); i++) {
         struct fh_store *const stores[] = {kit->stores[i], kit->real[i]};
         for (size_t k = 0; k < 2; k++) {
             kit->done = false;
@@ -376,6 +405,11 @@ void kit_stop_migrator(struct kit *kit, size_t which)
     kit->migrators[which] = NULL;
 }
 
+const char *kit_store_name(const struct kit *kit, size_t which)
+{
+    return which == 0 || kit->real[0] == kit->real[1] ? "one" : "two";
+}
+
 void kit_create_move(struct kit *kit, const struct fh_move_settings *settings)
 {
     struct fh_catalog_request create = {.op = FH_CATALOG_MOVE_CREATE};
@@ -384,7 +418,7 @@ void kit_create_move(struct kit *kit, const struct fh_move_settings *settings)
     create.as.move.tenant = kit->tenant;
     create.as.move.target_home = kit->homes[kit->to];
     (void)snprintf(create.as.move.target_store, sizeof(create.as.move.target_store), "%s",
-                   kit->to == 0 ? "one" : "two");
+                   kit_store_name(kit, kit->to));
     create.as.move.settings = *settings;
     assert_int_equal(kit_ask(kit, &create), FH_OK);
 }

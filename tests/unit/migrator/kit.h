@@ -27,6 +27,16 @@ enum kit_engine { KIT_MEMORY, KIT_SQLITE, KIT_PG /* "one" is SQLite still */ };
 extern const char *kit_pg_app;
 extern const char *kit_pg_owner;
 
+/* Between which homes kits opened from now on move: the tenant's tier in each of the two, and
+ * whether both are in one store. Two shared ones in two stores unless said otherwise. */
+struct kit_pair {
+    enum fh_tier tiers[2];
+    bool one_store;
+};
+extern struct kit_pair kit_pair;
+/* Whether the engines offer that, as far as they have come. */
+bool kit_offers(enum kit_engine engine, const struct kit_pair *pair);
+
 /* A catalog before another: the nth request of an operation is refused or its answer is lost. */
 struct kit_catalog {
     struct fh_catalog catalog; /* first */
@@ -127,6 +137,7 @@ void kit_stop_writers(struct kit *kit);
 struct fh_migrator *kit_start_migrator(struct kit *kit, size_t which);
 void kit_note_closed(void *kit); /* sets done */
 void kit_stop_migrator(struct kit *kit, size_t which);
+const char *kit_store_name(const struct kit *kit, size_t which);
 void kit_create_move(struct kit *kit, const struct fh_move_settings *settings);
 void kit_wish(struct kit *kit, enum fh_move_wish wish);
 void kit_move(struct kit *kit, struct fh_move *out); /* texts in the arena */

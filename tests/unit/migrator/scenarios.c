@@ -142,6 +142,11 @@ void kit_at_every_step(enum kit_engine engine, kit_scenario *scenario, bool befo
         if (only != NULL && strcmp(only, fh_run_step_name(step)) != 0) {
             continue;
         }
+        bool within = kit_pair.one_store && kit_pair.tiers[0] != FH_TIER_DATABASE &&
+                      kit_pair.tiers[1] != FH_TIER_DATABASE;
+        if (step == FH_STEP_COPY_WITHIN && !within) {
+            continue;
+        }
         print_message("%s\n", fh_run_step_name(step));
         if (before) {
             scenario(engine, step, false);

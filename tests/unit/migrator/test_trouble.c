@@ -77,7 +77,7 @@ static void opens_while_the_source_is_away(void **state)
     struct kit kit;
     start(&kit);
     aim(&kit, 1, FH_OP_FENCE_SET, 1, false, FH_OUTCOME_UNKNOWN); /* the opening */
-    for (uint64_t nth = 2; nth < 6; nth++) { /* the first one is the first claim's */
+    for (uint64_t nth = 3; nth < 7; nth++) { /* behind those of the first claim and of preparing */
         aim(&kit, 0, FH_OP_FENCE_READ, nth, false, FH_UNAVAILABLE);
     }
     kit.hook_step = FH_STEP_TARGET_SET;

@@ -236,31 +236,6 @@ static void notices_missed_records(void **state)
     kit_close(&kit);
 }
 
-/* Both homes and the router go to a newer schema in mid-move. */
-static void begins_anew_with_a_newer_schema(void **state)
-{
-    (void)state;
-    static const enum fh_step when[] = {FH_STEP_COPY_APPLY, FH_STEP_ROUND_VIEW,
-                                        FH_STEP_VERIFY_SOURCE};
-    for (size_t i = 0; i < 3; i++) {
-        struct kit kit;
-        open_at(&kit, KIT_MEMORY, when[i]);
-        for (size_t store = 0; store < 2; store++) {
-            struct fh_request apply = {.op = FH_OP_SCHEMA_APPLY, .as.schema.target = &model_v2};
-            assert_int_equal(kit_ask_store(&kit, store, &apply), FH_OK);
-        }
-        fh_router_set_schema(kit.router, &model_v2);
-        fh_router_set_schema(kit.other, &model_v2);
-        uint64_t prepared = kit.passes[FH_STEP_CREATE];
-        fh_run_release(kit.hooked);
-        kit_wait_phase(&kit, FH_MOVE_DONE);
-        assert_int_equal(kit.passes[FH_STEP_CREATE], prepared + 1);
-        kit_stop_writers(&kit);
-        kit_check(&kit, 1, 2);
-        kit_close(&kit);
-    }
-}
-
 static void idles(void **state)
 {
     (void)state;
@@ -387,7 +362,6 @@ int main(void)
         cmocka_unit_test(fails_without_a_source),
         cmocka_unit_test(finds_a_difference),
         cmocka_unit_test(notices_missed_records),
-        cmocka_unit_test(begins_anew_with_a_newer_schema),
         cmocka_unit_test(cancels_a_paused_move),
         cmocka_unit_test(closes_everywhere),
         cmocka_unit_test(cancels_everywhere),
