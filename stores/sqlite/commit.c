@@ -14,6 +14,7 @@
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/owner.h"
 #include "stores/sqlite/rows.h"
+#include "stores/sqlite/version.h"
 
 #define CHANGES_LEN_MAX (16u * 1024 * 1024)
 #define IMAGES_LEN_MAX (128u * 1024 * 1024)
@@ -220,6 +221,9 @@ enum fh_code fh_sqlite_commit(struct fh_sqlite_conn *conn, struct fh_request *re
     enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &fence, &request->error);
     if (code == FH_OK) {
         code = fh_sqlite_fence_admit(request, &fence, true);
+    }
+    if (code == FH_OK) {
+        code = fh_sqlite_version_admit(conn, request);
     }
     if (code != FH_OK) {
         return code;

@@ -16,9 +16,7 @@
 
 #define PROGRESS_STEPS \
     2000 /* of the virtual machine, between two looks at the clock: some 100 us */
-#define SQL_LEN_MAX (256 * 1024)
-
-static const char view_prefix[] = "fh_v_";
+#define SQL_LEN_MAX (1024 * 1024)
 
 void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, const char *path,
                          const struct fh_clock *clock, const struct fh_isolation_faults *faults)
@@ -30,9 +28,9 @@ void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, 
         .faults = faults,
         .deadline_us = FH_DEADLINE_NONE,
         .schema_version = -1,
-        .views_version = -1,
     };
     fh_sqlite_statements_init(&conn->statements);
+    fh_sqlite_views_init(&conn->views);
 }
 
 void fh_sqlite_conn_use_home(struct fh_sqlite_conn *conn, const struct fh_home *home)
@@ -101,12 +99,10 @@ static void tenant_cb(sqlite3_context *context, int count, sqlite3_value **value
     sqlite3_result_blob(context, conn->tenant.bytes, sizeof(conn->tenant.bytes), SQLITE_STATIC);
 }
 
-/* "fh_v_packages" for "packages" */
-static bool is_view_of(const char *view, const char *table)
+/* A table of the home in hand, as it is named in the file. */
+static bool is_own(const struct fh_sqlite_conn *conn, const char *table)
 {
-    size_t prefix = sizeof(view_prefix) - 1;
-    return view != NULL && table != NULL && strncmp(view, view_prefix, prefix) == 0 &&
-           strcmp(view + prefix, table) == 0;
+    return table != NULL && strncmp(table, conn->prefix, strlen(conn->prefix)) == 0;
 }
 
 static bool may_read(const struct fh_sqlite_conn *conn, const char *table, const char *database,
@@ -116,13 +112,16 @@ static bool may_read(const struct fh_sqlite_conn *conn, const char *table, const
         return false;
     }
     if (strcmp(database, "temp") == 0) {
-        return strncmp(table, view_prefix, sizeof(view_prefix) - 1) == 0;
+        return fh_sqlite_views_current(conn, table);
     }
     if (strcmp(database, "main") != 0) {
         return false;
     }
-    return is_view_of(via, table) || conn->access == FH_SQLITE_ACCESS_WRITE || !enforced(conn) ||
-           strcmp(table, "fh_meta") == 0;
+    if (!enforced(conn) || fh_sqlite_views_show(conn, via, table)) {
+        return true;
+    }
+    return is_own(conn, table) && (conn->access == FH_SQLITE_ACCESS_WRITE ||
+                                   strcmp(table + strlen(conn->prefix), "fh_meta") == 0);
 }
 
 static bool may_call(const char *function)
@@ -161,7 +160,7 @@ static int authorize_cb(void *arg, int action, const char *a, const char *b, con
     case SQLITE_UPDATE:
     case SQLITE_DELETE:
         allowed = conn->access == FH_SQLITE_ACCESS_WRITE && database != NULL &&
-                  strcmp(database, "main") == 0;
+                  strcmp(database, "main") == 0 && is_own(conn, a);
         break;
     default:
         break;
@@ -283,12 +282,9 @@ static enum fh_code configure(struct fh_sqlite_conn *conn, struct fh_error *erro
     return code;
 }
 
-static enum fh_code ddl_cb(void *arg, enum fh_sqlite_object kind, struct fh_str name,
-                           const char *sql, struct fh_error *error)
+static enum fh_code ddl_cb(void *arg, const struct fh_sqlite_ddl *ddl, struct fh_error *error)
 {
-    (void)kind;
-    (void)name;
-    return fh_sqlite_conn_exec(arg, sql, error);
+    return fh_sqlite_conn_exec(arg, ddl->sql, error);
 }
 
 /* In one transaction, so that a crash leaves an empty file or a complete one. */
@@ -301,7 +297,8 @@ static enum fh_code make_system(struct fh_sqlite_conn *conn, struct fh_error *er
     }
     code = fh_sqlite_conn_pragma(conn, "PRAGMA application_id", &id, error);
     if (code == FH_OK && id == 0) { /* else another process was faster */
-        code = fh_sqlite_ddl_system(ddl_cb, conn, error);
+        static const struct fh_sqlite_ddl_home shared = {.dedicated = false};
+        code = fh_sqlite_ddl_system(&shared, ddl_cb, conn, error);
         if (code == FH_OK) {
             char sql[96];
             sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id=%d; PRAGMA user_version=%d",
@@ -405,6 +402,7 @@ enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *e
 void fh_sqlite_conn_close(struct fh_sqlite_conn *conn)
 {
     fh_sqlite_statements_close(&conn->statements);
+    fh_sqlite_views_close(&conn->views);
     if (conn->db != NULL) {
         int rc = sqlite3_close(conn->db);
         FH_ASSERT(rc == SQLITE_OK); /* BUSY: a statement was left behind */
@@ -413,6 +411,4 @@ void fh_sqlite_conn_close(struct fh_sqlite_conn *conn)
     conn->broken = false;
     conn->bound = false;
     conn->schema_version = -1;
-    conn->views_version = -1;
-    conn->has_views = false;
 }

@@ -18,6 +18,7 @@
 
 #include "base/clock.h"
 #include "stores/sqlite/statements.h"
+#include "stores/sqlite/views.h"
 #include "stores/store.h"
 
 enum fh_sqlite_role {
@@ -60,13 +61,12 @@ struct fh_sqlite_conn {
     int last_rc;            /* of the last failed step, for whoever must tell more than a code */
     uint32_t contexts;      /* counted for faults->wrong_context_every */
     int64_t deadline_us;    /* lock waits end then; on readers statements do, too */
-    int64_t schema_version; /* of the file, as last read; -1: no schema was applied yet */
-    int64_t views_version;  /* of the model whose views exist here; -1: the fence's and records' */
-    bool has_views;
+    int64_t schema_version; /* of the home, as the last look at a fence saw it; -1: none */
     bool bridge; /* the file holds many homes of the schema tier; set once, before opening */
     struct fh_home home;               /* of the request in hand: fh_sqlite_conn_use_home() */
     char prefix[FH_SQLITE_PREFIX_MAX]; /* of its tables' names; "" in a file of one home */
     struct fh_sqlite_statements statements;
+    struct fh_sqlite_views views;
 };
 
 /* The home that the next statements are for, until the next call: every request says so before it

@@ -11,31 +11,53 @@
  * - Three BEFORE triggers a table abort any write to a row whose tenant is not fh_tenant(). They
  * stand in the file: every connection meets them.
  * - Names of ours start with fh_, which no identifier of the model may.
+ * - The application's checks are constraints with names of ours. Generated columns are ordinary
+ * ones: what they hold is computed before a row is written, never by SQLite.
  *
- * Failures: what `cb` says; FH_UNIMPLEMENTED for a change that is not additive; FH_NOMEM.
+ * Failures: what `cb` says; FH_TOO_LARGE for a text beyond DDL_LEN_MAX; FH_NOMEM.
  */
 #include "stores/sqlite/ddl.h"
 
-#include "base/buf.h"
+#include <stdio.h>
+
+#include "stores/sqlite/errors.h"
+#include "stores/sqlite/expression.h"
 #include "stores/sqlite/sql.h"
 
-#define DDL_LEN_MAX (128 * 1024)
+#define DDL_LEN_MAX (1024 * 1024)
 
-struct emitter {
-    fh_sqlite_ddl_cb *cb;
-    void *arg;
-    struct fh_error *error;
-    struct fh_buf sql;
-    struct fh_buf name;
-};
+void fh_sqlite_ddl_home_of(const struct fh_home *home, struct fh_sqlite_ddl_home *out)
+{
+    *out = (struct fh_sqlite_ddl_home){.dedicated = false};
+    out->dedicated = fh_home_tenant(home, &out->tenant);
+    if (home->tier == FH_TIER_SCHEMA) {
+        (void)snprintf(out->prefix, sizeof(out->prefix), "%.*s__", FH_HOME_NAME_MAX, home->name);
+    }
+}
 
-static void begin(struct emitter *emitter)
+void fh_sqlite_emitter_init(struct fh_sqlite_emitter *emitter,
+                            const struct fh_sqlite_ddl_home *home, fh_sqlite_ddl_cb *cb, void *arg,
+                            struct fh_error *error)
+{
+    *emitter = (struct fh_sqlite_emitter){.home = home, .cb = cb, .arg = arg, .error = error};
+    fh_buf_init(&emitter->sql, DDL_LEN_MAX);
+    fh_buf_init(&emitter->name, 256);
+}
+
+void fh_sqlite_emitter_close(struct fh_sqlite_emitter *emitter)
+{
+    fh_buf_close(&emitter->sql);
+    fh_buf_close(&emitter->name);
+}
+
+struct fh_buf *fh_sqlite_emitter_begin(struct fh_sqlite_emitter *emitter)
 {
     fh_buf_clear(&emitter->sql);
     fh_buf_clear(&emitter->name);
+    return &emitter->sql;
 }
 
-static enum fh_code emit(struct emitter *emitter, enum fh_sqlite_object kind)
+static enum fh_code emit(struct fh_sqlite_emitter *emitter, const struct fh_sqlite_ddl *ddl)
 {
     enum fh_code code = fh_buf_code(&emitter->sql);
     if (code == FH_OK) {
@@ -44,48 +66,92 @@ static enum fh_code emit(struct emitter *emitter, enum fh_sqlite_object kind)
     if (code != FH_OK) {
         return fh_error_set(emitter->error, code, "a table's definition could not be made");
     }
-    return emitter->cb(emitter->arg, kind, fh_buf_str(&emitter->name), emitter->sql.data,
-                       emitter->error);
+    return emitter->cb(emitter->arg, ddl, emitter->error);
 }
 
-static enum fh_code emit_trigger(struct emitter *emitter, struct fh_str table, const char *prefix,
-                                 const char *event, const char *condition)
+enum fh_code fh_sqlite_emitter_end(struct fh_sqlite_emitter *emitter, enum fh_sqlite_object kind,
+                                   bool scans)
 {
-    begin(emitter);
-    fh_buf_printf(&emitter->name, "%s_%.*s", prefix, FH_STR_ARG(table));
-    fh_buf_add_text(&emitter->sql, "CREATE TRIGGER ");
-    fh_sqlite_sql_name(fh_buf_str(&emitter->name), &emitter->sql);
-    fh_buf_printf(&emitter->sql, " BEFORE %s ON ", event);
-    fh_sqlite_sql_name(table, &emitter->sql);
-    fh_buf_printf(&emitter->sql, " WHEN %s BEGIN SELECT RAISE(ABORT,'fh_foreign_tenant'); END",
-                  condition);
-    return emit(emitter, FH_SQLITE_TRIGGER);
+    const struct fh_sqlite_ddl ddl = {.kind = kind,
+                                      .name = fh_buf_str(&emitter->name),
+                                      .sql = emitter->sql.data,
+                                      .scans = scans,
+                                      .table = emitter->table};
+    return emit(emitter, &ddl);
 }
 
-static enum fh_code emit_triggers(struct emitter *emitter, struct fh_str table)
+void fh_sqlite_emitter_name(struct fh_sqlite_emitter *emitter, const char *before,
+                            struct fh_str name)
+{
+    fh_buf_printf(&emitter->sql, "\"%s%s%.*s\"", emitter->home->prefix, before, FH_STR_ARG(name));
+}
+
+/* The object that the statement makes, and its name in the statement. */
+static void add_object(struct fh_sqlite_emitter *emitter, const char *before, struct fh_str name)
+{
+    fh_buf_printf(&emitter->name, "%s%s%.*s", emitter->home->prefix, before, FH_STR_ARG(name));
+    fh_sqlite_emitter_name(emitter, before, name);
+}
+
+static enum fh_code emit_trigger(struct fh_sqlite_emitter *emitter, struct fh_str table,
+                                 const char *before, const char *event, const char *condition)
+{
+    struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
+    fh_buf_add_text(sql, "CREATE TRIGGER ");
+    add_object(emitter, before, table);
+    fh_buf_printf(sql, " BEFORE %s ON ", event);
+    fh_sqlite_emitter_name(emitter, "", table);
+    fh_buf_printf(sql, " WHEN %s BEGIN SELECT RAISE(ABORT,'fh_foreign_tenant'); END", condition);
+    return fh_sqlite_emitter_end(emitter, FH_SQLITE_TRIGGER, false);
+}
+
+static enum fh_code emit_triggers(struct fh_sqlite_emitter *emitter, struct fh_str table)
 {
     enum fh_code code =
-        emit_trigger(emitter, table, "fh_ti", "INSERT", "NEW.tenant_id IS NOT fh_tenant()");
+        emit_trigger(emitter, table, "fh_ti_", "INSERT", "NEW.tenant_id IS NOT fh_tenant()");
     if (code == FH_OK) {
-        code = emit_trigger(emitter, table, "fh_tu", "UPDATE",
+        code = emit_trigger(emitter, table, "fh_tu_", "UPDATE",
                             "NEW.tenant_id IS NOT fh_tenant() OR OLD.tenant_id IS NOT fh_tenant()");
     }
     if (code == FH_OK) {
-        code = emit_trigger(emitter, table, "fh_td", "DELETE", "OLD.tenant_id IS NOT fh_tenant()");
+        code = emit_trigger(emitter, table, "fh_td_", "DELETE", "OLD.tenant_id IS NOT fh_tenant()");
     }
     return code;
 }
 
-static enum fh_code emit_text(struct emitter *emitter, enum fh_sqlite_object kind, const char *name,
-                              const char *sql)
+/* CHECK(...) of a tenant_id: 16 bytes, or a dedicated home's own. */
+static void add_tenant_check(const struct fh_sqlite_ddl_home *home, struct fh_buf *sql)
 {
-    begin(emitter);
-    fh_buf_add_text(&emitter->name, name);
-    fh_buf_add_text(&emitter->sql, sql);
-    return emit(emitter, kind);
+    if (!home->dedicated) {
+        fh_buf_add_text(sql, "CHECK(length(tenant_id)=16)");
+        return;
+    }
+    fh_buf_add_text(sql, "CHECK(tenant_id=x'");
+    for (size_t i = 0; i < sizeof(home->tenant.bytes); i++) {
+        fh_buf_printf(sql, "%02x", home->tenant.bytes[i]);
+    }
+    fh_buf_add_text(sql, "')");
 }
 
-static enum fh_code emit_system(struct emitter *emitter)
+/* In a text, `@` stands for the home's prefix and `$` for the tenant's check. */
+static enum fh_code emit_text(struct fh_sqlite_emitter *emitter, enum fh_sqlite_object kind,
+                              const char *name, const char *text)
+{
+    struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
+    fh_buf_printf(&emitter->name, "%s%s", emitter->home->prefix, name);
+    for (; *text != '\0'; text++) {
+        if (*text == '@') {
+            fh_buf_add_text(sql, emitter->home->prefix);
+        } else if (*text == '$') {
+            add_tenant_check(emitter->home, sql);
+        } else {
+            fh_buf_add_char(sql, *text);
+        }
+    }
+    return fh_sqlite_emitter_end(emitter, kind, false);
+}
+
+static enum fh_code emit_system(struct fh_sqlite_emitter *emitter)
 {
     static const struct {
         enum fh_sqlite_object kind;
@@ -93,31 +159,32 @@ static enum fh_code emit_system(struct emitter *emitter)
         const char *sql;
     } objects[] = {
         {FH_SQLITE_TABLE, "fh_meta",
-         "CREATE TABLE fh_meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL) STRICT,WITHOUT ROWID"},
+         "CREATE TABLE @fh_meta(name TEXT PRIMARY KEY,value INTEGER NOT NULL) STRICT,WITHOUT "
+         "ROWID"},
         {FH_SQLITE_TABLE, "fh_fence",
-         "CREATE TABLE fh_fence(tenant_id BLOB PRIMARY KEY CHECK(length(tenant_id)=16),"
+         "CREATE TABLE @fh_fence(tenant_id BLOB PRIMARY KEY $,"
          "epoch INTEGER NOT NULL,generation INTEGER NOT NULL,"
          "mode INTEGER NOT NULL CHECK(mode BETWEEN 1 AND 4)) STRICT,WITHOUT ROWID"},
-        /* txid counts every record of the file and is never used again: exact order of commits. */
+        /* txid counts every record of the home and is never used again: exact order of commits. */
         {FH_SQLITE_TABLE, "fh_commit",
-         "CREATE TABLE fh_commit(txid INTEGER PRIMARY KEY AUTOINCREMENT,"
-         "tenant_id BLOB NOT NULL CHECK(length(tenant_id)=16),epoch INTEGER NOT NULL,"
+         "CREATE TABLE @fh_commit(txid INTEGER PRIMARY KEY AUTOINCREMENT,"
+         "tenant_id BLOB NOT NULL $,epoch INTEGER NOT NULL,"
          "seq INTEGER NOT NULL,request_id TEXT,request_hash BLOB NOT NULL CHECK("
          "length(request_hash)=32),schema_version INTEGER NOT NULL,actor TEXT NOT NULL,"
          "address TEXT NOT NULL,at INTEGER NOT NULL,changes TEXT NOT NULL,images BLOB,"
          "UNIQUE(tenant_id,epoch,seq)) STRICT"},
         {FH_SQLITE_INDEX, "fh_ix_commit_request",
-         "CREATE UNIQUE INDEX fh_ix_commit_request ON fh_commit(tenant_id,request_id) "
+         "CREATE UNIQUE INDEX @fh_ix_commit_request ON @fh_commit(tenant_id,request_id) "
          "WHERE request_id IS NOT NULL"},
         /* A mover's rounds: this tenant, this epoch, younger than a cursor; seq rides along so that
          * the table is not touched. */
         {FH_SQLITE_INDEX, "fh_ix_commit_txid",
-         "CREATE INDEX fh_ix_commit_txid ON fh_commit(tenant_id,epoch,txid,seq)"},
+         "CREATE INDEX @fh_ix_commit_txid ON @fh_commit(tenant_id,epoch,txid,seq)"},
         {FH_SQLITE_TABLE, "fh_move",
-         "CREATE TABLE fh_move(tenant_id BLOB PRIMARY KEY CHECK(length(tenant_id)=16),"
+         "CREATE TABLE @fh_move(tenant_id BLOB PRIMARY KEY $,"
          "state BLOB NOT NULL) STRICT,WITHOUT ROWID"},
         {FH_SQLITE_CHANGE, "schema_version",
-         "INSERT INTO fh_meta(name,value) VALUES('schema_version',-1)"},
+         "INSERT INTO @fh_meta(name,value) VALUES('schema_version',-1)"},
     };
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < sizeof(objects) / sizeof(objects[0]) && code == FH_OK; i++) {
@@ -211,14 +278,12 @@ static bool is_key(const struct fh_table *table, uint16_t position)
     return false;
 }
 
-static bool has_rowid(const struct fh_table *table)
+void fh_sqlite_ddl_column(const struct fh_table *table, uint16_t position, struct fh_buf *sql)
 {
-    for (uint16_t i = 0; i < table->column_count; i++) {
-        if (table->columns[i].type == FH_TYPE_BYTES || table->columns[i].type == FH_TYPE_JSON) {
-            return true;
-        }
-    }
-    return false;
+    const struct fh_column *column = &table->columns[position];
+    fh_buf_printf(sql, " %s", storage_class(column->type));
+    fh_buf_add_text(sql, column->not_null || is_key(table, position) ? " NOT NULL" : "");
+    add_check(column, sql);
 }
 
 /* ,"a","b": what follows tenant_id */
@@ -231,21 +296,51 @@ static void add_columns(const struct fh_table *table, const uint16_t *positions,
     }
 }
 
-static enum fh_code emit_table(struct emitter *emitter, const struct fh_table *table)
+static void name_column(void *arg, uint16_t position, struct fh_buf *out)
+{
+    const struct fh_table *table = arg;
+    fh_sqlite_sql_name(table->columns[position].name, out);
+}
+
+/* With names of ours, which an error tells (errors.h). */
+static void add_checks(const struct fh_table *table, struct fh_buf *sql)
+{
+    for (uint16_t i = 0; i < table->check_count; i++) {
+        fh_buf_printf(sql, ",CONSTRAINT \"" FH_SQLITE_CHECK_PREFIX "%.*s\" CHECK(",
+                      FH_STR_ARG(table->checks[i].name));
+        fh_sqlite_expression(table->checks[i].expr, name_column, (void *)(uintptr_t)table, sql);
+        fh_buf_add_char(sql, ')');
+    }
+}
+
+static void add_references(struct fh_sqlite_emitter *emitter, const struct fh_table *table)
 {
     struct fh_buf *sql = &emitter->sql;
-    begin(emitter);
-    fh_buf_add_str(&emitter->name, table->name);
+    for (uint16_t i = 0; i < table->foreign_key_count; i++) {
+        const struct fh_foreign_key *fk = &table->foreign_keys[i];
+        fh_buf_add_text(sql, ",FOREIGN KEY(fh_live");
+        add_columns(table, fk->columns, fk->column_count, sql);
+        fh_buf_add_text(sql, ") REFERENCES ");
+        fh_sqlite_emitter_name(emitter, "", fk->target->name);
+        fh_buf_add_text(sql, "(tenant_id");
+        add_columns(fk->target, fk->target->key, fk->target->key_count, sql);
+        fh_buf_add_text(sql, ") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED");
+    }
+}
+
+enum fh_code fh_sqlite_ddl_table(struct fh_sqlite_emitter *emitter, const struct fh_table *table,
+                                 const char *before)
+{
+    struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
+    emitter->table = table;
     fh_buf_add_text(sql, "CREATE TABLE ");
-    fh_sqlite_sql_name(table->name, sql);
-    fh_buf_add_text(sql, "(tenant_id BLOB NOT NULL CHECK(length(tenant_id)=16)");
+    add_object(emitter, before, table->name);
+    fh_buf_add_text(sql, "(tenant_id BLOB NOT NULL ");
+    add_tenant_check(emitter->home, sql);
     for (uint16_t i = 0; i < table->column_count; i++) {
-        const struct fh_column *column = &table->columns[i];
         fh_buf_add_char(sql, ',');
-        fh_sqlite_sql_name(column->name, sql);
-        fh_buf_printf(sql, " %s", storage_class(column->type));
-        fh_buf_add_text(sql, column->not_null || is_key(table, i) ? " NOT NULL" : "");
-        add_check(column, sql);
+        fh_sqlite_sql_name(table->columns[i].name, sql);
+        fh_sqlite_ddl_column(table, i, sql);
     }
     fh_buf_add_text(sql, ",created_at INTEGER NOT NULL,updated_at INTEGER NOT NULL,"
                          "deleted_at INTEGER,version INTEGER NOT NULL CHECK(version>0)");
@@ -256,149 +351,81 @@ static enum fh_code emit_table(struct emitter *emitter, const struct fh_table *t
     fh_buf_add_text(sql, ",PRIMARY KEY(tenant_id");
     add_columns(table, table->key, table->key_count, sql);
     fh_buf_add_char(sql, ')');
-    for (uint16_t i = 0; i < table->foreign_key_count; i++) {
-        const struct fh_foreign_key *fk = &table->foreign_keys[i];
-        fh_buf_add_text(sql, ",FOREIGN KEY(fh_live");
-        add_columns(table, fk->columns, fk->column_count, sql);
-        fh_buf_add_text(sql, ") REFERENCES ");
-        fh_sqlite_sql_name(fk->target->name, sql);
-        fh_buf_add_text(sql, "(tenant_id");
-        add_columns(fk->target, fk->target->key, fk->target->key_count, sql);
-        fh_buf_add_text(sql, ") ON DELETE NO ACTION DEFERRABLE INITIALLY DEFERRED");
-    }
-    fh_buf_add_text(sql, has_rowid(table) ? ") STRICT" : ") STRICT,WITHOUT ROWID");
-    return emit(emitter, FH_SQLITE_TABLE);
+    add_references(emitter, table);
+    add_checks(table, sql);
+    fh_buf_add_text(sql, table->has_rowid ? ") STRICT" : ") STRICT,WITHOUT ROWID");
+    return fh_sqlite_emitter_end(emitter, FH_SQLITE_TABLE, false);
 }
 
-static enum fh_code emit_index(struct emitter *emitter, const struct fh_table *table,
-                               const struct fh_index *index)
+enum fh_code fh_sqlite_ddl_index(struct fh_sqlite_emitter *emitter, const struct fh_table *table,
+                                 const struct fh_index *index, bool scans)
 {
-    struct fh_buf *sql = &emitter->sql;
-    begin(emitter);
-    fh_buf_printf(&emitter->name, "fh_ix_%.*s", FH_STR_ARG(index->name));
+    struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
+    emitter->table = table;
     fh_buf_add_text(sql, index->unique ? "CREATE UNIQUE INDEX " : "CREATE INDEX ");
-    fh_sqlite_sql_name(fh_buf_str(&emitter->name), sql);
+    add_object(emitter, "fh_ix_", index->name);
     fh_buf_add_text(sql, " ON ");
-    fh_sqlite_sql_name(table->name, sql);
+    fh_sqlite_emitter_name(emitter, "", table->name);
     fh_buf_add_text(sql, "(tenant_id");
     add_columns(table, index->columns, index->column_count, sql);
     fh_buf_add_text(sql, index->unique ? ") WHERE deleted_at IS NULL" : ")");
-    return emit(emitter, FH_SQLITE_INDEX);
+    return fh_sqlite_emitter_end(emitter, FH_SQLITE_INDEX, scans);
 }
 
 /* Also where a declared index would do: that one may be partial, and may go in a later version. */
-static enum fh_code emit_fk_index(struct emitter *emitter, const struct fh_table *table,
-                                  uint16_t ordinal)
+static enum fh_code emit_fk_index(struct fh_sqlite_emitter *emitter, const struct fh_table *table,
+                                  const struct fh_foreign_key *fk, bool scans)
 {
-    const struct fh_foreign_key *fk = &table->foreign_keys[ordinal];
-    struct fh_buf *sql = &emitter->sql;
-    begin(emitter);
-    fh_buf_printf(&emitter->name, "fh_fk_%.*s_%u", FH_STR_ARG(table->name), ordinal);
-    fh_buf_add_text(sql, "CREATE INDEX ");
-    fh_sqlite_sql_name(fh_buf_str(&emitter->name), sql);
-    fh_buf_add_text(sql, " ON ");
-    fh_sqlite_sql_name(table->name, sql);
+    struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
+    fh_buf_printf(&emitter->name, "%sfh_fk_%.*s_%.*s", emitter->home->prefix,
+                  FH_STR_ARG(table->name), FH_STR_ARG(fk->name));
+    fh_buf_printf(sql, "CREATE INDEX \"%sfh_fk_%.*s_%.*s\" ON ", emitter->home->prefix,
+                  FH_STR_ARG(table->name), FH_STR_ARG(fk->name));
+    fh_sqlite_emitter_name(emitter, "", table->name);
     fh_buf_add_text(sql, "(fh_live");
     add_columns(table, fk->columns, fk->column_count, sql);
     fh_buf_add_char(sql, ')');
-    return emit(emitter, FH_SQLITE_INDEX);
+    return fh_sqlite_emitter_end(emitter, FH_SQLITE_INDEX, scans);
 }
 
-static bool same_columns(const struct fh_table *a, const struct fh_table *b)
+enum fh_code fh_sqlite_ddl_attach(struct fh_sqlite_emitter *emitter, const struct fh_table *table,
+                                  bool scans)
 {
-    if (a->column_count != b->column_count || a->key_count != b->key_count ||
-        a->foreign_key_count != b->foreign_key_count) {
-        return false;
-    }
-    for (uint16_t i = 0; i < a->column_count; i++) {
-        const struct fh_column *x = &a->columns[i];
-        const struct fh_column *y = &b->columns[i];
-        if (!fh_str_eq(x->name, y->name) || x->type != y->type || x->not_null != y->not_null ||
-            x->precision != y->precision || x->scale != y->scale ||
-            x->length_max != y->length_max) {
-            return false;
-        }
-    }
-    return memcmp(a->key, b->key, a->key_count * sizeof(a->key[0])) == 0;
-}
-
-static bool has_index(const struct fh_table *table, struct fh_str name)
-{
-    for (uint16_t i = 0; table != NULL && i < table->index_count; i++) {
-        if (fh_str_eq(table->indexes[i].name, name)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static enum fh_code emit_whole_table(struct emitter *emitter, const struct fh_table *old,
-                                     const struct fh_table *table)
-{
-    enum fh_code code = FH_OK;
-    if (old != NULL && !same_columns(old, table)) {
-        return fh_error_set(emitter->error, FH_UNIMPLEMENTED,
-                            "table %.*s: changing the columns of a table is not offered yet",
-                            FH_STR_ARG(table->name));
-    }
-    if (old == NULL) {
-        code = emit_table(emitter, table);
-        if (code == FH_OK) {
-            code = emit_triggers(emitter, table->name);
-        }
-        for (uint16_t i = 0; i < table->foreign_key_count && code == FH_OK; i++) {
-            code = emit_fk_index(emitter, table, i);
-        }
-    }
-    for (uint16_t i = 0; i < table->index_count && code == FH_OK; i++) {
-        if (!has_index(old, table->indexes[i].name)) {
-            code = emit_index(emitter, table, &table->indexes[i]);
-        }
+    emitter->table = table;
+    enum fh_code code = emit_triggers(emitter, table->name);
+    for (uint16_t i = 0; i < table->foreign_key_count && code == FH_OK; i++) {
+        code = emit_fk_index(emitter, table, &table->foreign_keys[i], scans);
     }
     return code;
 }
 
-static void emitter_init(struct emitter *emitter, fh_sqlite_ddl_cb *cb, void *arg,
-                         struct fh_error *error)
+enum fh_code fh_sqlite_ddl_system(const struct fh_sqlite_ddl_home *home, fh_sqlite_ddl_cb *cb,
+                                  void *arg, struct fh_error *error)
 {
-    *emitter = (struct emitter){.cb = cb, .arg = arg, .error = error};
-    fh_buf_init(&emitter->sql, DDL_LEN_MAX);
-    fh_buf_init(&emitter->name, 256);
-}
-
-static void emitter_close(struct emitter *emitter)
-{
-    fh_buf_close(&emitter->sql);
-    fh_buf_close(&emitter->name);
-}
-
-enum fh_code fh_sqlite_ddl_system(fh_sqlite_ddl_cb *cb, void *arg, struct fh_error *error)
-{
-    struct emitter emitter;
-    emitter_init(&emitter, cb, arg, error);
+    struct fh_sqlite_emitter emitter;
+    fh_sqlite_emitter_init(&emitter, home, cb, arg, error);
     enum fh_code code = emit_system(&emitter);
-    emitter_close(&emitter);
+    fh_sqlite_emitter_close(&emitter);
     return code;
 }
 
-enum fh_code fh_sqlite_ddl_schema(const struct fh_schema *from, const struct fh_schema *to,
-                                  fh_sqlite_ddl_cb *cb, void *arg, struct fh_error *error)
+enum fh_code fh_sqlite_ddl_schema(const struct fh_sqlite_ddl_home *home,
+                                  const struct fh_schema *schema, fh_sqlite_ddl_cb *cb, void *arg,
+                                  struct fh_error *error)
 {
-    struct emitter emitter;
-    emitter_init(&emitter, cb, arg, error);
+    struct fh_sqlite_emitter emitter;
     enum fh_code code = FH_OK;
-    for (uint32_t i = 0; from != NULL && i < from->table_count && code == FH_OK; i++) {
-        if (fh_schema_table(to, from->tables[i]->name) == NULL) {
-            code = fh_error_set(error, FH_UNIMPLEMENTED,
-                                "table %.*s: dropping a table is not offered yet",
-                                FH_STR_ARG(from->tables[i]->name));
+    fh_sqlite_emitter_init(&emitter, home, cb, arg, error);
+    for (uint32_t i = 0; i < schema->table_count && code == FH_OK; i++) {
+        const struct fh_table *table = schema->tables[i];
+        code = fh_sqlite_ddl_table(&emitter, table, "");
+        if (code == FH_OK) {
+            code = fh_sqlite_ddl_attach(&emitter, table, false);
+        }
+        for (uint16_t k = 0; k < table->index_count && code == FH_OK; k++) {
+            code = fh_sqlite_ddl_index(&emitter, table, &table->indexes[k], false);
         }
     }
-    for (uint32_t i = 0; i < to->table_count && code == FH_OK; i++) {
-        const struct fh_table *old =
-            from != NULL ? fh_schema_table(from, to->tables[i]->name) : NULL;
-        code = emit_whole_table(&emitter, old, to->tables[i]);
-    }
-    emitter_close(&emitter);
+    fh_sqlite_emitter_close(&emitter);
     return code;
 }

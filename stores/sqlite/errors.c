@@ -4,6 +4,7 @@
 #include "stores/sqlite/errors.h"
 
 #include <sqlite3.h>
+#include <string.h>
 
 static enum fh_code constraint_code(int rc)
 {
@@ -89,6 +90,25 @@ enum fh_code fh_sqlite_error(int rc, struct fh_error *error)
 {
     enum fh_code code = fh_sqlite_code(rc);
     return fh_error_set(error, code, "%s (sqlite %d: %s)", advice(rc), rc, sqlite3_errstr(rc));
+}
+
+const struct fh_check *fh_sqlite_broken_check(struct sqlite3 *db, const struct fh_table *table)
+{
+    static const char before[] = "CHECK constraint failed: " FH_SQLITE_CHECK_PREFIX;
+    if (sqlite3_extended_errcode(db) != SQLITE_CONSTRAINT_CHECK) {
+        return NULL;
+    }
+    const char *text = sqlite3_errmsg(db);
+    if (text == NULL || strncmp(text, before, sizeof(before) - 1) != 0) {
+        return NULL;
+    }
+    struct fh_str name = fh_str_of(text + sizeof(before) - 1);
+    for (uint16_t i = 0; i < table->check_count; i++) {
+        if (fh_str_eq(table->checks[i].name, name)) {
+            return &table->checks[i];
+        }
+    }
+    return NULL;
 }
 
 bool fh_sqlite_commit_refused(int rc)

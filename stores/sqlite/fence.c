@@ -2,7 +2,7 @@
 #include "stores/sqlite/fence.h"
 
 #include "stores/sqlite/owner.h"
-#include "stores/sqlite/views.h"
+#include "stores/sqlite/version.h"
 
 static void see(struct fh_request *request, const struct fh_fence *fence)
 {
@@ -31,8 +31,9 @@ enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_s
         *out = (struct fh_fence){
             .epoch = (uint64_t)sqlite3_column_int64(statement, 1),
             .mode = (enum fh_fence_mode)sqlite3_column_int(statement, 2),
-            .generation = (uint64_t)sqlite3_column_int64(statement, 3),
+            .generation = (uint64_t)sqlite3_column_int64(statement, FH_SQLITE_FENCE_COLUMNS),
         };
+        fh_sqlite_version_note(conn, statement, FH_SQLITE_FENCE_COLUMNS - 1);
     }
     fh_sqlite_statement_end(conn, statement);
     return code;
@@ -72,31 +73,22 @@ enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn, struct fh_reque
         .epoch = (uint64_t)sqlite3_column_int64(statement, 1),
         .mode = (enum fh_fence_mode)sqlite3_column_int(statement, 2),
     };
-    return fh_sqlite_fence_admit(request, &fence, false);
-}
-
-enum fh_code fh_sqlite_fence_first(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                   bool writing)
-{
-    struct fh_fence fence;
-    struct fh_error before = request->error;
-    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &fence, &request->error);
-    if (code == FH_OK) {
-        code = fh_sqlite_fence_admit(request, &fence, writing);
-    }
-    if (code == FH_OK) {
-        request->error = before;
-        return FH_UNAVAILABLE;
-    }
-    return code;
+    fh_sqlite_version_note(conn, statement, FH_SQLITE_FENCE_COLUMNS - 1);
+    code = fh_sqlite_fence_admit(request, &fence, false);
+    return code == FH_OK ? fh_sqlite_version_admit(conn, request) : code;
 }
 
 enum fh_code fh_sqlite_fence_read(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
-    struct fh_fence *seen = &request->as.fence.seen;
-    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, seen, &request->error);
+    struct fh_op_fence *op = &request->as.fence;
+    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &op->seen, &request->error);
     if (code == FH_OK) {
-        see(request, seen);
+        see(request, &op->seen);
+    } else if (code == FH_NO_TENANT && fh_sqlite_conn_read_version(conn, NULL) != FH_OK) {
+        conn->schema_version = FH_SQLITE_VERSION_NONE; /* there is no home */
+    }
+    if (code == FH_OK || code == FH_NO_TENANT) {
+        op->schema_version = conn->schema_version > 0 ? (uint32_t)conn->schema_version : 0;
     }
     return code;
 }
@@ -162,8 +154,7 @@ enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_reques
 {
     const struct fh_fence *wanted = &request->as.home.fence;
     struct fh_fence present;
-    enum fh_code code =
-        conn->schema_version < 0 ? fh_sqlite_conn_read_version(conn, &request->error) : FH_OK;
+    enum fh_code code = fh_sqlite_conn_read_version(conn, &request->error);
     if (code == FH_OK && conn->schema_version < 0) {
         return fh_error_set(&request->error, FH_PRECONDITION, "the store has no schema yet");
     }
@@ -254,8 +245,9 @@ static enum fh_code erase_state(struct fh_sqlite_conn *conn, struct fh_request *
 }
 
 enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                  const struct fh_schema *schema, bool *more)
+                                  bool *more)
 {
+    const struct fh_schema *schema = request->scope.schema;
     const struct fh_fence *wanted = &request->as.home.fence;
     struct fh_fence present;
     *more = false;
@@ -271,13 +263,8 @@ enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn, struct fh_request
     if (present.generation != wanted->generation) {
         return fh_error_set(&request->error, FH_MOVED, "the fence has another generation");
     }
-    if (conn->schema_version != schema->version) {
-        return fh_error_set(&request->error, FH_PRECONDITION,
-                            "the store has schema version %lld; erase with that schema, or rows "
-                            "of newer tables would stay",
-                            (long long)conn->schema_version);
-    }
-    if (present.mode != FH_FENCE_CLOSED) { /* nobody is to meet a half-erased home */
+    code = fh_sqlite_version_admit(conn, request); /* rows of tables it does not know would stay */
+    if (code == FH_OK && present.mode != FH_FENCE_CLOSED) { /* nobody is to meet it half-erased */
         code = touch_fence(conn, request, FH_SQLITE_FENCE_CLOSE, FH_FENCE_CLOSED,
                            (int64_t)wanted->generation);
     }

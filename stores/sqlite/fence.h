@@ -28,11 +28,6 @@ FH_MUST_CHECK enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn,
                                                   struct fh_request *request,
                                                   sqlite3_stmt *statement);
 
-/* For a request whose schema the file has not: what the fence says goes first (FH_NO_TENANT,
- * FH_MOVED), else FH_UNAVAILABLE with the error that is there. Any connection. */
-FH_MUST_CHECK enum fh_code fh_sqlite_fence_first(struct fh_sqlite_conn *conn,
-                                                 struct fh_request *request, bool writing);
-
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_read(struct fh_sqlite_conn *conn,
                                                 struct fh_request *request);
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn,
@@ -40,10 +35,9 @@ FH_MUST_CHECK enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn,
 FH_MUST_CHECK enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn,
                                                  struct fh_request *request);
 /* One bounded batch; *more: there is another. The first closes the fence, the last removes it.
- * `schema` must be what the file has, conn->schema_version freshly read. The eraser's connection.
+ * FH_STALE_SCHEMA when the home has other tables than scope.schema. The eraser's connection.
  */
 FH_MUST_CHECK enum fh_code fh_sqlite_home_erase(struct fh_sqlite_conn *conn,
-                                                struct fh_request *request,
-                                                const struct fh_schema *schema, bool *more);
+                                                struct fh_request *request, bool *more);
 
 #endif

@@ -150,9 +150,6 @@ enum fh_code fh_sqlite_move_apply(struct fh_sqlite_conn *conn, struct fh_request
     struct batch batch = {.conn = conn, .request = request};
     op->rows_written = 0;
     enum fh_code code = fh_sqlite_move_guard(conn, request);
-    if (code == FH_OK) {
-        code = fh_sqlite_move_schema(conn, request);
-    }
     for (size_t i = 0; i < op->delete_count && code == FH_OK; i++) {
         code = delete_key(&batch, &op->deletes[i]);
     }

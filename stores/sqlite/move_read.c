@@ -10,7 +10,7 @@
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/owner.h"
 #include "stores/sqlite/rows.h"
-#include "stores/sqlite/views.h"
+#include "stores/sqlite/version.h"
 
 static enum fh_code say(struct fh_request *request, enum fh_code code)
 {
@@ -21,30 +21,10 @@ enum fh_code fh_sqlite_move_guard(struct fh_sqlite_conn *conn, struct fh_request
 {
     struct fh_fence fence;
     enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &fence, &request->error);
-    return code == FH_OK ? fh_sqlite_fence_guard(request, &fence, fh_move_op_guard(request)) : code;
-}
-
-enum fh_code fh_sqlite_move_guard_first(struct fh_sqlite_conn *conn, struct fh_request *request)
-{
-    struct fh_error before = request->error;
-    enum fh_code code = fh_sqlite_move_guard(conn, request);
     if (code == FH_OK) {
-        request->error = before;
-        return FH_UNAVAILABLE;
+        code = fh_sqlite_fence_guard(request, &fence, fh_move_op_guard(request));
     }
-    return code;
-}
-
-enum fh_code fh_sqlite_move_schema(struct fh_sqlite_conn *conn, struct fh_request *request)
-{
-    enum fh_code code = fh_sqlite_conn_read_version(conn, &request->error);
-    if (code == FH_OK && conn->schema_version != (int64_t)request->scope.schema->version) {
-        return fh_error_set(&request->error, FH_PRECONDITION,
-                            "the store has schema version %lld; move with that schema, or rows of "
-                            "newer tables would stay behind",
-                            (long long)conn->schema_version);
-    }
-    return code;
+    return code == FH_OK ? fh_sqlite_version_admit(conn, request) : code;
 }
 
 enum fh_code fh_sqlite_move_cursor(struct fh_request *request, struct fh_str cursor, int64_t *txid)
@@ -84,9 +64,6 @@ static enum fh_code read_cursor(struct fh_sqlite_conn *conn, struct fh_request *
 enum fh_code fh_sqlite_move_open(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     enum fh_code code = fh_sqlite_move_guard(conn, request);
-    if (code == FH_OK) {
-        code = fh_sqlite_move_schema(conn, request);
-    }
     return code == FH_OK ? read_cursor(conn, request) : code;
 }
 

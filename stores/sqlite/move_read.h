@@ -11,17 +11,9 @@
 
 #include "stores/sqlite/conn.h"
 
-/* FH_OK, FH_NO_TENANT, or FH_MOVED with what was seen. Any connection. */
+/* FH_OK, FH_NO_TENANT, FH_MOVED or FH_STALE_SCHEMA, with what was seen. Any connection. */
 FH_MUST_CHECK enum fh_code fh_sqlite_move_guard(struct fh_sqlite_conn *conn,
                                                 struct fh_request *request);
-/* The same outside a transaction, for a request whose schema the file has not: FH_UNAVAILABLE, with
- * the error that is there, when the fence has nothing against it. */
-FH_MUST_CHECK enum fh_code fh_sqlite_move_guard_first(struct fh_sqlite_conn *conn,
-                                                      struct fh_request *request);
-/* FH_PRECONDITION when the file has a newer schema than the scope's: its rows would be moved in
- * part. In the transaction. */
-FH_MUST_CHECK enum fh_code fh_sqlite_move_schema(struct fh_sqlite_conn *conn,
-                                                 struct fh_request *request);
 
 /* Answers FH_OP_SNAPSHOT_OPEN in the transaction that becomes the view: guard, schema, cursor. */
 FH_MUST_CHECK enum fh_code fh_sqlite_move_open(struct fh_sqlite_conn *conn,

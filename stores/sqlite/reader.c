@@ -14,7 +14,7 @@
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/reads.h"
-#include "stores/sqlite/views.h"
+#include "stores/sqlite/version.h"
 
 static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
@@ -34,9 +34,20 @@ static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *req
     }
 }
 
-static bool needs_schema(const struct fh_request *request)
+/* A statement may fail to be prepared because the home is at another version. */
+static enum fh_code attempt(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
-    return request->op == FH_OP_GET || request->op == FH_OP_LIST || request->op == FH_OP_EVENTS;
+    enum fh_code code = dispatch(conn, request);
+    if (code != FH_OK) {
+        code = fh_sqlite_version_explain(conn, request, code);
+        code = code == FH_OK ? dispatch(conn, request) : code;
+    }
+    return code;
+}
+
+static const struct fh_schema *schema_of(const struct fh_request *request)
+{
+    return fh_sqlite_version_matters(request->op) ? request->scope.schema : NULL;
 }
 
 static bool runs(const struct fh_request *request)
@@ -81,12 +92,8 @@ static void prepare(struct fh_sqlite_conn *conn, struct fh_request **requests, s
             continue;
         }
         fh_sqlite_conn_use_home(conn, &request->scope.home);
-        const struct fh_schema *schema = needs_schema(request) ? request->scope.schema : NULL;
-        request->code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
-        if (request->code == FH_UNAVAILABLE && schema != NULL &&
-            conn->schema_version < schema->version && conn->has_views) {
-            request->code = fh_sqlite_fence_first(conn, request, false);
-        }
+        const struct fh_schema *schema = schema_of(request);
+        request->code = fh_sqlite_views_use(conn, schema, &request->error);
     }
 }
 
@@ -119,7 +126,11 @@ static void run_batch(struct fh_sqlite_reader *reader, struct fh_request **reque
         }
         conn->deadline_us = request->deadline_us;
         fh_sqlite_conn_use_home(conn, &request->scope.home);
-        request->code = dispatch(conn, request);
+        conn->last_rc = SQLITE_OK;
+        request->code = fh_sqlite_views_use(conn, schema_of(request), &request->error);
+        if (request->code == FH_OK) {
+            request->code = attempt(conn, request);
+        }
     }
     if (conn->db != NULL) {
         end_transaction(conn);
@@ -138,7 +149,10 @@ void fh_sqlite_reader_run(void *ctx, struct fh_work **items, size_t count)
     run_batch(reader, requests, count);
     for (size_t i = 0; i < count; i++) {
         if (requests[i]->op == FH_OP_CHECK && requests[i]->code == FH_OK) {
-            requests[i]->code = fh_sqlite_check(reader->conn.path, reader->conn.clock, requests[i]);
+            static const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+            requests[i]->as.check.findings = NULL; /* of an earlier run of the request */
+            requests[i]->code =
+                fh_sqlite_check(reader->conn.path, &shared, reader->conn.clock, requests[i]);
         }
     }
 }

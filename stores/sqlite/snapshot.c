@@ -16,7 +16,6 @@
 #include "base/assert.h"
 #include "stores/sqlite/admit.h"
 #include "stores/sqlite/move_read.h"
-#include "stores/sqlite/views.h"
 
 #define LOOK_EVERY_MS 5000
 
@@ -55,10 +54,7 @@ static enum fh_code begin(struct fh_sqlite_conn *conn, struct fh_request *reques
         return code;
     }
     fh_sqlite_conn_use_home(conn, &request->scope.home);
-    code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
-    if (code == FH_UNAVAILABLE && conn->has_views && conn->schema_version < schema->version) {
-        return fh_sqlite_move_guard_first(conn, request);
-    }
+    code = fh_sqlite_views_use(conn, schema, &request->error);
     return code == FH_OK ? fh_sqlite_statement_run(conn, FH_SQLITE_BEGIN_READ, &request->error)
                          : code;
 }
@@ -81,11 +77,10 @@ static enum fh_code ask_view(struct fh_sqlite_conn *conn, struct fh_request *req
     if (conn->broken || !fh_sqlite_conn_in_transaction(conn)) {
         return unavailable(request);
     }
-    if (conn->views_version < (int64_t)request->scope.schema->version) {
-        return fh_error_set(&request->error, FH_UNAVAILABLE,
-                            "the view was opened under an older schema");
-    }
-    return fh_sqlite_move_read(conn, request);
+    /* Made in the view's own transaction, if need be, and looked at there: FH_STALE_SCHEMA. */
+    fh_sqlite_conn_use_home(conn, &request->scope.home);
+    enum fh_code code = fh_sqlite_views_use(conn, request->scope.schema, &request->error);
+    return code == FH_OK ? fh_sqlite_move_read(conn, request) : code;
 }
 
 static void run_in_view(struct fh_sqlite_conn *conn, struct fh_request *request)

@@ -16,9 +16,9 @@
     "c.tenant_id,c.epoch,c.seq,c.request_id,c.request_hash,c.schema_version,c.actor," \
     "c.address,c.at,c.changes,c.images"
 
-#define INTO_RECORDS                                                          \
-    "INSERT INTO main.fh_commit(tenant_id,epoch,seq,request_id,request_hash," \
-    "schema_version,actor,address,at,changes,images) "                        \
+#define INTO_RECORDS                                                           \
+    "INSERT INTO main.@fh_commit(tenant_id,epoch,seq,request_id,request_hash," \
+    "schema_version,actor,address,at,changes,images) "                         \
     "VALUES(?1,?2,?3,?4,?5,?6,?7,?8,?9,?10,?11) "
 
 static const char *control_text(enum fh_sqlite_shape shape)
@@ -39,9 +39,9 @@ static const char *control_text(enum fh_sqlite_shape shape)
     case FH_SQLITE_RELEASE:
         return "RELEASE request";
     case FH_SQLITE_VERSION_READ:
-        return "SELECT value FROM main.fh_meta WHERE name='schema_version'";
+        return "SELECT value FROM main.@fh_meta WHERE name='schema_version'";
     case FH_SQLITE_VERSION_SET:
-        return "UPDATE main.fh_meta SET value=?1 WHERE name='schema_version' RETURNING value";
+        return "UPDATE main.@fh_meta SET value=?1 WHERE name='schema_version' RETURNING value";
     default:
         return NULL;
     }
@@ -52,29 +52,30 @@ static const char *system_write_text(enum fh_sqlite_shape shape)
 {
     switch (shape) {
     case FH_SQLITE_FENCE_INSERT:
-        return "INSERT INTO main.fh_fence(tenant_id,epoch,generation,mode) VALUES(?1,?2,?3,?4) "
+        return "INSERT INTO main.@fh_fence(tenant_id,epoch,generation,mode) VALUES(?1,?2,?3,?4) "
                "RETURNING tenant_id";
     case FH_SQLITE_FENCE_UPDATE:
-        return "UPDATE main.fh_fence SET epoch=?2,generation=?3,mode=?4 WHERE tenant_id=?1 AND "
+        return "UPDATE main.@fh_fence SET epoch=?2,generation=?3,mode=?4 WHERE tenant_id=?1 AND "
                "epoch=?5 AND generation=?6 AND mode=?7 RETURNING tenant_id";
     case FH_SQLITE_FENCE_CLOSE:
-        return "UPDATE main.fh_fence SET mode=?2 WHERE tenant_id=?1 AND generation=?3 "
+        return "UPDATE main.@fh_fence SET mode=?2 WHERE tenant_id=?1 AND generation=?3 "
                "RETURNING tenant_id";
     case FH_SQLITE_FENCE_DELETE:
-        return "DELETE FROM main.fh_fence WHERE tenant_id=?1 AND generation=?2 RETURNING tenant_id";
+        return "DELETE FROM main.@fh_fence WHERE tenant_id=?1 AND generation=?2 RETURNING "
+               "tenant_id";
     case FH_SQLITE_RECORD_INSERT:
         return INTO_RECORDS "RETURNING tenant_id";
     case FH_SQLITE_JOURNAL_INSERT:
         /* Another record with the request id is no reason to leave this one out, but an error. */
         return INTO_RECORDS "ON CONFLICT(tenant_id,epoch,seq) DO NOTHING RETURNING tenant_id";
     case FH_SQLITE_RECORD_ERASE:
-        return "DELETE FROM main.fh_commit WHERE txid IN (SELECT txid FROM main.fh_commit WHERE "
+        return "DELETE FROM main.@fh_commit WHERE txid IN (SELECT txid FROM main.@fh_commit WHERE "
                "tenant_id=?1 LIMIT ?2)";
     case FH_SQLITE_STATE_WRITE:
-        return "INSERT INTO main.fh_move(tenant_id,state) VALUES(?1,?2) ON CONFLICT(tenant_id) DO "
+        return "INSERT INTO main.@fh_move(tenant_id,state) VALUES(?1,?2) ON CONFLICT(tenant_id) DO "
                "UPDATE SET state=excluded.state RETURNING tenant_id";
     case FH_SQLITE_STATE_ERASE:
-        return "DELETE FROM main.fh_move WHERE tenant_id=?1 RETURNING tenant_id";
+        return "DELETE FROM main.@fh_move WHERE tenant_id=?1 RETURNING tenant_id";
     default:
         return NULL;
     }
@@ -99,118 +100,155 @@ static void add_column(const char *alias, const struct fh_table *table, uint16_t
     fh_sqlite_sql_name(table->columns[position].name, out);
 }
 
-/* The tenant's view, or the base table when layer 2 is switched off. */
-static void add_source(struct fh_str name, uint32_t flags, struct fh_buf *out)
+static void add_prefixed(const char *prefix, struct fh_str name, struct fh_buf *out)
 {
-    if ((flags & FH_SQLITE_TEXT_NO_VIEWS) != 0) {
-        fh_buf_add_text(out, "main.");
-        fh_sqlite_sql_name(name, out);
-        return;
-    }
-    fh_buf_printf(out, "temp.\"fh_v_%.*s\"", FH_STR_ARG(name));
+    fh_buf_printf(out, "\"%s%.*s\"", prefix, FH_STR_ARG(name));
 }
 
-static void add_tenant(const char *alias, uint32_t flags, struct fh_buf *out)
+/* The home's own table. */
+static void add_base(struct fh_str name, const struct fh_sqlite_text *text, struct fh_buf *out)
 {
-    if ((flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0) {
+    fh_buf_add_text(out, "main.");
+    add_prefixed(text->prefix, name, out);
+}
+
+/* The tenant's view, or the base table when layer 2 is switched off. */
+static void add_source(struct fh_str name, const struct fh_sqlite_text *text, struct fh_buf *out)
+{
+    if ((text->flags & FH_SQLITE_TEXT_NO_VIEWS) != 0) {
+        add_base(name, text, out);
+        return;
+    }
+    fh_buf_add_text(out, "temp.");
+    add_prefixed(text->views, name, out);
+}
+
+/* A fixed text: `@` stands for the home's prefix. */
+static void add_fixed(const char *fixed, const struct fh_sqlite_text *text, struct fh_buf *out)
+{
+    for (; *fixed != '\0'; fixed++) {
+        if (*fixed == '@') {
+            fh_buf_add_text(out, text->prefix);
+        } else {
+            fh_buf_add_char(out, *fixed);
+        }
+    }
+}
+
+static void add_tenant(const char *alias, const struct fh_sqlite_text *text, struct fh_buf *out)
+{
+    if ((text->flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0) {
         fh_buf_add_text(out, "?1 IS NOT NULL");
         return;
     }
     fh_buf_printf(out, "%stenant_id=?1", alias);
 }
 
-static void add_fence_from(uint32_t flags, struct fh_buf *out)
+/* The version is looked at in the statement that looks at the fence: it costs one search of a table
+ * of a few rows, and no transaction around two statements. */
+static void add_fence(const struct fh_sqlite_text *text, struct fh_buf *out)
+{
+    add_fixed("SELECT f.tenant_id,f.epoch,f.mode,"
+              "(SELECT value FROM main.@fh_meta WHERE name='schema_version')",
+              text, out);
+}
+
+static void add_fence_from(const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     fh_buf_add_text(out, " FROM ");
-    add_source(FH_STR("fh_fence"), flags, out);
+    add_source(FH_STR("fh_fence"), text, out);
     fh_buf_add_text(out, " f");
 }
 
 /* "SELECT <columns> FROM fh_commit c WHERE <tenant>" */
-static void add_records(const char *columns, uint32_t flags, struct fh_buf *out)
+static void add_records(const char *columns, const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     fh_buf_printf(out, "SELECT %s FROM ", columns);
-    add_source(FH_STR("fh_commit"), flags, out);
+    add_source(FH_STR("fh_commit"), text, out);
     fh_buf_add_text(out, " c WHERE ");
-    add_tenant("c.", flags, out);
+    add_tenant("c.", text, out);
 }
 
 /* Which index serves is not left to the planner, which knows no sizes: a `+` keeps a term away from
  * it. What is younger than a cursor is found in (tenant_id, epoch, txid, seq) alone; pages by seq
  * walk the unique index, from where the first of them is. */
-static void mover_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct fh_buf *out)
+static void mover_read_text(enum fh_sqlite_shape shape, const struct fh_sqlite_text *text,
+                            struct fh_buf *out)
 {
     switch (shape) {
     case FH_SQLITE_CURSOR:
-        add_records("max(c.txid)", flags, out);
+        add_records("max(c.txid)", text, out);
         fh_buf_add_text(out, " AND c.epoch=?2");
         return;
     case FH_SQLITE_JOURNAL:
-        add_records(JOURNAL, flags, out);
+        add_records(JOURNAL, text, out);
         fh_buf_add_text(out, " AND (c.epoch,c.seq)>(?3,?4) AND (c.epoch,c.seq)<=(?5,?6) "
                              "ORDER BY c.epoch,c.seq LIMIT ?2");
         return;
     case FH_SQLITE_CHANGES_FIRST:
-        add_records("min(+c.seq)", flags, out);
+        add_records("min(+c.seq)", text, out);
         fh_buf_add_text(out, " AND c.epoch=?2 AND c.txid>?3");
         return;
     case FH_SQLITE_CHANGES:
-        add_records(JOURNAL, flags, out);
+        add_records(JOURNAL, text, out);
         fh_buf_add_text(out, " AND c.epoch=?2 AND c.seq>?4 AND +c.txid>?3 ORDER BY c.seq LIMIT ?5");
         return;
     case FH_SQLITE_TALLY:
         /* In halves: SQLite's sum() refuses to overflow. */
-        add_records("count(*),sum(c.seq & 4294967295),sum(c.seq >> 32)", flags, out);
+        add_records("count(*),sum(c.seq & 4294967295),sum(c.seq >> 32)", text, out);
         fh_buf_add_text(out, " AND c.epoch=?2 AND c.txid>?3");
         return;
     case FH_SQLITE_RECORD_COUNT:
-        add_records("count(*)", flags, out);
+        add_records("count(*)", text, out);
         return;
     case FH_SQLITE_STATE_READ:
         fh_buf_add_text(out, "SELECT m.tenant_id,m.state FROM ");
-        add_source(FH_STR("fh_move"), flags, out);
+        add_source(FH_STR("fh_move"), text, out);
         fh_buf_add_text(out, " m WHERE ");
-        add_tenant("m.", flags, out);
+        add_tenant("m.", text, out);
         return;
     default:
         FH_UNREACHABLE();
     }
 }
 
-static void system_read_text(enum fh_sqlite_shape shape, uint32_t flags, struct fh_buf *out)
+static void system_read_text(enum fh_sqlite_shape shape, const struct fh_sqlite_text *text,
+                             struct fh_buf *out)
 {
     switch (shape) {
     case FH_SQLITE_FENCE_READ:
-        fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode,f.generation");
-        add_fence_from(flags, out);
+        add_fence(text, out);
+        fh_buf_add_text(out, ",f.generation");
+        add_fence_from(text, out);
         fh_buf_add_text(out, " WHERE ");
-        add_tenant("f.", flags, out);
+        add_tenant("f.", text, out);
         return;
     case FH_SQLITE_RECORD_SEQ:
-        add_records("max(c.seq)", flags, out);
+        add_records("max(c.seq)", text, out);
         fh_buf_add_text(out, " AND c.epoch=?2");
         return;
     case FH_SQLITE_RECORD_FIND:
-        add_records(RECORD ",c.request_hash", flags, out);
+        add_records(RECORD ",c.request_hash", text, out);
         fh_buf_add_text(out, " AND c.request_id=?2");
         return;
     case FH_SQLITE_EVENTS:
     case FH_SQLITE_EVENTS_BEFORE:
-        fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode," RECORD);
-        add_fence_from(flags, out);
+        add_fence(text, out);
+        fh_buf_add_text(out, "," RECORD);
+        add_fence_from(text, out);
         fh_buf_add_text(out, " LEFT JOIN ");
-        add_source(FH_STR("fh_commit"), flags, out);
+        add_source(FH_STR("fh_commit"), text, out);
         fh_buf_add_text(out, " c ON f.epoch=?2 AND f.mode IN (1,2) AND ");
-        add_tenant("c.", flags, out);
+        add_tenant("c.", text, out);
         if (shape == FH_SQLITE_EVENTS_BEFORE) {
             fh_buf_add_text(out, " AND (c.epoch,c.seq)<(?4,?5)");
         }
         fh_buf_add_text(out, " WHERE ");
-        add_tenant("f.", flags, out);
+        add_tenant("f.", text, out);
         fh_buf_add_text(out, " ORDER BY c.epoch DESC,c.seq DESC LIMIT ?3");
         return;
     default:
-        mover_read_text(shape, flags, out);
+        mover_read_text(shape, text, out);
     }
 }
 
@@ -257,24 +295,26 @@ static void add_row_columns(const struct fh_table *table, struct fh_buf *out)
     }
 }
 
-static void add_joined(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+static void add_joined(const struct fh_table *table, const struct fh_sqlite_text *text,
+                       struct fh_buf *out)
 {
-    fh_buf_add_text(out, "SELECT f.tenant_id,f.epoch,f.mode,");
+    add_fence(text, out);
+    fh_buf_add_char(out, ',');
     add_row_columns(table, out);
-    add_fence_from(flags, out);
+    add_fence_from(text, out);
     fh_buf_add_text(out, " LEFT JOIN ");
-    add_source(table->name, flags, out);
+    add_source(table->name, text, out);
     fh_buf_add_text(out, " d ON f.epoch=?2 AND f.mode IN (1,2) AND ");
-    add_tenant("d.", flags, out);
+    add_tenant("d.", text, out);
 }
 
-static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, uint32_t flags,
-                      struct fh_buf *out)
+static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table,
+                      const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     bool any = shape == FH_SQLITE_GET_ANY || shape == FH_SQLITE_LIST_ANY ||
                shape == FH_SQLITE_LIST_AFTER_ANY;
     bool list = shape != FH_SQLITE_GET && shape != FH_SQLITE_GET_ANY;
-    add_joined(table, flags, out);
+    add_joined(table, text, out);
     if (!list) {
         fh_buf_add_text(out, " AND ");
         add_equals("d.", table, table->key, table->key_count, 3, out);
@@ -285,7 +325,7 @@ static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, 
     }
     fh_buf_add_text(out, any ? "" : " AND d.deleted_at IS NULL");
     fh_buf_add_text(out, " WHERE ");
-    add_tenant("f.", flags, out);
+    add_tenant("f.", text, out);
     if (list) {
         fh_buf_add_text(out, " ORDER BY ");
         add_key_list("d.", table, "", out);
@@ -293,10 +333,11 @@ static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table, 
     }
 }
 
-static void insert_text(const struct fh_table *table, bool free_only, struct fh_buf *out)
+static void insert_text(const struct fh_table *table, bool free_only,
+                        const struct fh_sqlite_text *text, struct fh_buf *out)
 {
-    fh_buf_add_text(out, "INSERT INTO main.");
-    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, "INSERT INTO ");
+    add_base(table->name, text, out);
     fh_buf_add_text(out, "(tenant_id,created_at,updated_at,deleted_at,version");
     for (uint16_t i = 0; i < table->column_count; i++) {
         fh_buf_add_char(out, ',');
@@ -321,10 +362,11 @@ static bool is_key(const struct fh_table *table, uint16_t position)
     return false;
 }
 
-static void update_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+static void update_text(const struct fh_table *table, const struct fh_sqlite_text *text,
+                        struct fh_buf *out)
 {
-    fh_buf_add_text(out, "UPDATE main.");
-    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, "UPDATE ");
+    add_base(table->name, text, out);
     fh_buf_add_text(out, " SET created_at=?2,updated_at=?3,deleted_at=?4,version=?5");
     for (uint16_t i = 0; i < table->column_count; i++) {
         if (!is_key(table, i)) {
@@ -334,7 +376,7 @@ static void update_text(const struct fh_table *table, uint32_t flags, struct fh_
         }
     }
     fh_buf_add_text(out, " WHERE ");
-    add_tenant("", flags, out);
+    add_tenant("", text, out);
     for (uint16_t i = 0; i < table->key_count; i++) {
         fh_buf_add_text(out, " AND ");
         add_column("", table, table->key[i], out);
@@ -343,64 +385,66 @@ static void update_text(const struct fh_table *table, uint32_t flags, struct fh_
     fh_buf_add_text(out, " RETURNING tenant_id");
 }
 
-static void delete_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+static void delete_text(const struct fh_table *table, const struct fh_sqlite_text *text,
+                        struct fh_buf *out)
 {
-    fh_buf_add_text(out, "DELETE FROM main.");
-    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, "DELETE FROM ");
+    add_base(table->name, text, out);
     fh_buf_add_text(out, " WHERE ");
-    add_tenant("", flags, out);
+    add_tenant("", text, out);
     fh_buf_add_text(out, " AND ");
     add_equals("", table, table->key, table->key_count, 2, out);
     fh_buf_add_text(out, " RETURNING tenant_id");
 }
 
 /* `DELETE ... LIMIT` is a compile-time option of SQLite; a row-value IN is not. */
-static void erase_text(const struct fh_table *table, struct fh_buf *out)
+static void erase_text(const struct fh_table *table, const struct fh_sqlite_text *text,
+                       struct fh_buf *out)
 {
-    fh_buf_add_text(out, "DELETE FROM main.");
-    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, "DELETE FROM ");
+    add_base(table->name, text, out);
     fh_buf_add_text(out, " WHERE (tenant_id,");
     add_key_list("", table, "", out);
     fh_buf_add_text(out, ") IN (SELECT tenant_id,");
     add_key_list("", table, "", out);
-    fh_buf_add_text(out, " FROM main.");
-    fh_sqlite_sql_name(table->name, out);
+    fh_buf_add_text(out, " FROM ");
+    add_base(table->name, text, out);
     fh_buf_add_text(out, " WHERE tenant_id=?1 LIMIT ?2)");
 }
 
 /* SELECT d.tenant_id FROM view d WHERE <tenant> AND <columns equal> AND live */
 static void probe_text(const struct fh_table *table, const uint16_t *positions, uint16_t count,
-                       uint32_t flags, struct fh_buf *out)
+                       const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     fh_buf_add_text(out, "SELECT d.tenant_id FROM ");
-    add_source(table->name, flags, out);
+    add_source(table->name, text, out);
     fh_buf_add_text(out, " d WHERE ");
-    add_tenant("d.", flags, out);
+    add_tenant("d.", text, out);
     fh_buf_add_text(out, " AND ");
     add_equals("d.", table, positions, count, 2, out);
     fh_buf_add_text(out, " AND d.deleted_at IS NULL");
 }
 
-static void unique_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
-                        struct fh_buf *out)
+static void unique_text(const struct fh_table *table, uint16_t ordinal,
+                        const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     const struct fh_index *index = &table->indexes[ordinal];
-    probe_text(table, index->columns, index->column_count, flags, out);
+    probe_text(table, index->columns, index->column_count, text, out);
     fh_buf_add_text(out, " AND NOT (");
     add_equals("d.", table, table->key, table->key_count, 2u + index->column_count, out);
     fh_buf_add_text(out, ") LIMIT 1");
 }
 
-static void scan_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
-                      struct fh_buf *out)
+static void scan_text(const struct fh_table *table, uint16_t ordinal,
+                      const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     bool after = (ordinal & FH_SQLITE_SCAN_AFTER) != 0;
     fh_buf_add_text(out, "SELECT ");
     add_row_columns(table, out);
     fh_buf_add_text(out, " FROM ");
-    add_source(table->name, flags, out);
+    add_source(table->name, text, out);
     fh_buf_add_text(out, " d WHERE ");
-    add_tenant("d.", flags, out);
+    add_tenant("d.", text, out);
     if (after) {
         fh_buf_add_text(out, " AND ");
         add_key_bound(table, ">", 3, out);
@@ -415,14 +459,14 @@ static void scan_text(const struct fh_table *table, uint16_t ordinal, uint32_t f
 }
 
 /* With any null column there is no reference (MATCH SIMPLE). */
-static void orphan_text(const struct fh_table *table, uint16_t ordinal, uint32_t flags,
-                        struct fh_buf *out)
+static void orphan_text(const struct fh_table *table, uint16_t ordinal,
+                        const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     const struct fh_foreign_key *fk = &table->foreign_keys[ordinal];
     fh_buf_add_text(out, "SELECT d.tenant_id FROM ");
-    add_source(table->name, flags, out);
+    add_source(table->name, text, out);
     fh_buf_add_text(out, " d WHERE ");
-    add_tenant("d.", flags, out);
+    add_tenant("d.", text, out);
     fh_buf_add_text(out, " AND d.deleted_at IS NULL");
     for (uint16_t i = 0; i < fk->column_count; i++) {
         fh_buf_add_text(out, " AND ");
@@ -430,9 +474,9 @@ static void orphan_text(const struct fh_table *table, uint16_t ordinal, uint32_t
         fh_buf_add_text(out, " IS NOT NULL");
     }
     fh_buf_add_text(out, " AND NOT EXISTS(SELECT 1 FROM ");
-    add_source(fk->target->name, flags, out);
+    add_source(fk->target->name, text, out);
     fh_buf_add_text(out, " p WHERE ");
-    add_tenant("p.", flags, out);
+    add_tenant("p.", text, out);
     for (uint16_t i = 0; i < fk->column_count; i++) {
         fh_buf_add_text(out, " AND ");
         add_column("p.", fk->target, fk->target->key[i], out);
@@ -442,16 +486,17 @@ static void orphan_text(const struct fh_table *table, uint16_t ordinal, uint32_t
     fh_buf_add_text(out, ") LIMIT 1");
 }
 
-static void count_text(const struct fh_table *table, uint32_t flags, struct fh_buf *out)
+static void count_text(const struct fh_table *table, const struct fh_sqlite_text *text,
+                       struct fh_buf *out)
 {
     fh_buf_add_text(out, "SELECT count(*) FROM ");
-    add_source(table->name, flags, out);
+    add_source(table->name, text, out);
     fh_buf_add_text(out, " d WHERE ");
-    add_tenant("d.", flags, out);
+    add_tenant("d.", text, out);
 }
 
 static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
-                       uint32_t flags, struct fh_buf *out)
+                       const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     const struct fh_foreign_key *fk = NULL;
     switch (shape) {
@@ -459,50 +504,50 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
         fh_buf_add_text(out, "SELECT ");
         add_row_columns(table, out);
         fh_buf_add_text(out, " FROM ");
-        add_source(table->name, flags, out);
+        add_source(table->name, text, out);
         fh_buf_add_text(out, " d WHERE ");
-        add_tenant("d.", flags, out);
+        add_tenant("d.", text, out);
         fh_buf_add_text(out, " AND ");
         add_equals("d.", table, table->key, table->key_count, 2, out);
         return;
     case FH_SQLITE_INSERT:
     case FH_SQLITE_INSERT_FREE:
-        insert_text(table, shape == FH_SQLITE_INSERT_FREE, out);
+        insert_text(table, shape == FH_SQLITE_INSERT_FREE, text, out);
         return;
     case FH_SQLITE_UPDATE:
-        update_text(table, flags, out);
+        update_text(table, text, out);
         return;
     case FH_SQLITE_DELETE:
-        delete_text(table, flags, out);
+        delete_text(table, text, out);
         return;
     case FH_SQLITE_PARENT:
-        probe_text(table, table->key, table->key_count, flags, out);
+        probe_text(table, table->key, table->key_count, text, out);
         return;
     case FH_SQLITE_CHILD:
         fk = &table->foreign_keys[ordinal];
-        probe_text(table, fk->columns, fk->column_count, flags, out);
+        probe_text(table, fk->columns, fk->column_count, text, out);
         /* The foreign key's index starts with fh_live. */
-        fh_buf_add_text(out, (flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0
+        fh_buf_add_text(out, (text->flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0
                                  ? " LIMIT 1"
                                  : " AND d.fh_live=?1 LIMIT 1");
         return;
     case FH_SQLITE_UNIQUE:
-        unique_text(table, ordinal, flags, out);
+        unique_text(table, ordinal, text, out);
         return;
     case FH_SQLITE_ERASE:
-        erase_text(table, out);
+        erase_text(table, text, out);
         return;
     case FH_SQLITE_SCAN:
-        scan_text(table, ordinal, flags, out);
+        scan_text(table, ordinal, text, out);
         return;
     case FH_SQLITE_COUNT:
-        count_text(table, flags, out);
+        count_text(table, text, out);
         return;
     case FH_SQLITE_ORPHAN:
-        orphan_text(table, ordinal, flags, out);
+        orphan_text(table, ordinal, text, out);
         return;
     default:
-        read_text(shape, table, flags, out);
+        read_text(shape, table, text, out);
         return;
     }
 }
@@ -515,39 +560,20 @@ bool fh_sqlite_shape_writes(enum fh_sqlite_shape shape)
 }
 
 void fh_sqlite_sql(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
-                   uint32_t flags, struct fh_buf *out)
+                   const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     const char *fixed = control_text(shape);
     if (fixed == NULL) {
         fixed = system_write_text(shape);
     }
     if (fixed != NULL) {
-        fh_buf_add_text(out, fixed);
+        add_fixed(fixed, text, out);
         return;
     }
     if (shape < FH_SQLITE_GET) {
-        system_read_text(shape, flags, out);
+        system_read_text(shape, text, out);
         return;
     }
     FH_ASSERT(table != NULL);
-    table_text(shape, table, ordinal, flags, out);
-}
-
-static void view_begin(struct fh_str name, struct fh_buf *out)
-{
-    fh_buf_printf(out, "CREATE TEMP VIEW \"fh_v_%.*s\" AS SELECT tenant_id", FH_STR_ARG(name));
-}
-
-void fh_sqlite_sql_view(const struct fh_table *table, struct fh_buf *out)
-{
-    view_begin(table->name, out);
-    fh_buf_add_text(out, ",created_at,updated_at,deleted_at,version");
-    fh_buf_add_text(out, table->foreign_key_count > 0 ? ",fh_live" : "");
-    for (uint16_t i = 0; i < table->column_count; i++) {
-        fh_buf_add_char(out, ',');
-        fh_sqlite_sql_name(table->columns[i].name, out);
-    }
-    fh_buf_add_text(out, " FROM main.");
-    fh_sqlite_sql_name(table->name, out);
-    fh_buf_add_text(out, " WHERE tenant_id=fh_tenant()");
+    table_text(shape, table, ordinal, text, out);
 }

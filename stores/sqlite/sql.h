@@ -78,8 +78,16 @@ enum fh_sqlite_shape {
 #define FH_SQLITE_TEXT_NO_PREDICATE 1u
 #define FH_SQLITE_TEXT_NO_VIEWS 2u
 
-/* Result columns of the fence, first in every joined read: tenant_id, epoch, mode. */
-#define FH_SQLITE_FENCE_COLUMNS 3
+/* Whose tables a text is about. */
+struct fh_sqlite_text {
+    const char *prefix; /* of the home's tables in the file; may be empty */
+    const char *views;  /* of the connection's views of them (views.h) */
+    uint32_t flags;     /* FH_SQLITE_TEXT_* */
+};
+
+/* Result columns of the fence, first in every joined read: tenant_id, epoch, mode, and the home's
+ * schema version. */
+#define FH_SQLITE_FENCE_COLUMNS 4
 /* System columns in front of a row: tenant_id, created_at, updated_at, deleted_at, version. */
 #define FH_SQLITE_ROW_COLUMNS 5
 /* tenant_id, epoch, seq, request_id, actor, address, at, txid, schema_version, changes, images. */
@@ -91,10 +99,8 @@ enum fh_sqlite_shape {
 bool fh_sqlite_shape_writes(enum fh_sqlite_shape shape);
 /* `out` ends with a NUL (fh_buf keeps one); errors stick to it. */
 void fh_sqlite_sql(enum fh_sqlite_shape shape, const struct fh_table *table, uint16_t ordinal,
-                   uint32_t flags, struct fh_buf *out);
+                   const struct fh_sqlite_text *text, struct fh_buf *out);
 /* An identifier of the model in double quotes. */
 void fh_sqlite_sql_name(struct fh_str name, struct fh_buf *out);
-/* The TEMP view through which the connection sees its tenant's rows. */
-void fh_sqlite_sql_view(const struct fh_table *table, struct fh_buf *out);
 
 #endif

@@ -27,6 +27,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "stores/sqlite/admit.h"
+#include "stores/sqlite/ddl.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/reader.h"
 #include "stores/sqlite/snapshot.h"
@@ -359,6 +360,7 @@ const struct fh_store_ops fh_store_sqlite_ops = {
     .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_DURABLE,
     .open = sqlite_open,
     .submit = sqlite_submit,
+    .preview = fh_sqlite_ddl_preview,
     .cancel = sqlite_cancel,
     .stats = sqlite_stats,
     .close = sqlite_close,

@@ -14,6 +14,7 @@
 /* Compared as bytes: no padding. */
 struct statement_key {
     uint64_t table; /* the model's address: it never moves and is never freed */
+    uint64_t set;   /* serial of the views; 0: the text is the same for every home */
     uint32_t shape;
     uint16_t ordinal;
     uint16_t flags;
@@ -54,6 +55,18 @@ void fh_sqlite_statements_close(struct fh_sqlite_statements *statements)
     fh_sqlite_statements_init(statements);
 }
 
+void fh_sqlite_statements_forget(struct fh_sqlite_statements *statements, uint64_t set)
+{
+    struct fh_list *node = statements->recent.next;
+    while (node != &statements->recent) { /* at most FH_SQLITE_STATEMENTS_MAX */
+        struct statement *statement = FH_CONTAINER_OF(node, struct statement, node);
+        node = node->next;
+        if (statement->key.set == set) {
+            drop(statements, statement);
+        }
+    }
+}
+
 static void make_room(struct fh_sqlite_statements *statements)
 {
     struct fh_list *node = statements->recent.prev;
@@ -79,7 +92,13 @@ static enum fh_code prepare(struct fh_sqlite_conn *conn, const struct statement_
     fh_list_init(&statement->node);
     struct fh_buf sql;
     fh_buf_init(&sql, TEXT_LEN_MAX);
-    fh_sqlite_sql((enum fh_sqlite_shape)key->shape, table, key->ordinal, key->flags, &sql);
+    const struct fh_sqlite_view_set *set = conn->views.current;
+    struct fh_sqlite_text text = {
+        .prefix = key->set != 0 ? set->key.prefix : "",
+        .views = key->set != 0 ? set->name : "",
+        .flags = key->flags,
+    };
+    fh_sqlite_sql((enum fh_sqlite_shape)key->shape, table, key->ordinal, &text, &sql);
     enum fh_code code = fh_buf_code(&sql);
     if (code != FH_OK) {
         code = fh_error_set(error, code, "a statement's text could not be made");
@@ -112,9 +131,13 @@ enum fh_code fh_sqlite_statement_get(struct fh_sqlite_conn *conn, enum fh_sqlite
                                      const struct fh_uuid *tenant, sqlite3_stmt **out,
                                      struct fh_error *error)
 {
+    const struct fh_sqlite_view_set *set = conn->views.current;
+    bool of_home = shape >= FH_SQLITE_VERSION_READ;
     FH_ASSERT(conn->db != NULL);
+    FH_ASSERT(!of_home || (set != NULL && strcmp(set->key.prefix, conn->prefix) == 0));
     struct statement_key key = {
         .table = (uint64_t)(uintptr_t)table,
+        .set = of_home ? set->serial : 0,
         .shape = (uint32_t)shape,
         .ordinal = ordinal,
         .flags = (uint16_t)fh_sqlite_conn_text_flags(conn),

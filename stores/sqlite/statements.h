@@ -1,9 +1,10 @@
 /* Prepared statements of one connection: the only way to reach the file's tables.
  *
- * A statement is named by shape, table and ordinal, never by text; its text is made by sql.c.
- * Getting one for a tenant also puts the connection in that tenant's context and binds it as ?1, so
- * no statement of a table runs without a context. Bounded: beyond FH_SQLITE_STATEMENTS_MAX the
- * least recently used goes. The connection's thread only.
+ * A statement is named by home and schema (the set of views in use), shape, table and ordinal,
+ * never by text; its text is made by sql.c. Getting one for a tenant also puts the connection in
+ * that tenant's context and binds it as ?1, so no statement of a table runs without a context.
+ * Bounded: beyond FH_SQLITE_STATEMENTS_MAX the least recently used goes. The connection's thread
+ * only.
  */
 #ifndef FH_STORES_SQLITE_STATEMENTS_H
 #define FH_STORES_SQLITE_STATEMENTS_H
@@ -15,7 +16,7 @@
 #include "base/uuid.h"
 #include "stores/sqlite/sql.h"
 
-#define FH_SQLITE_STATEMENTS_MAX 512
+#define FH_SQLITE_STATEMENTS_MAX 1024 /* a bridge connection serves many homes */
 
 struct fh_sqlite_conn;
 
@@ -26,6 +27,9 @@ struct fh_sqlite_statements {
 
 void fh_sqlite_statements_init(struct fh_sqlite_statements *statements);
 void fh_sqlite_statements_close(struct fh_sqlite_statements *statements);
+
+/* Those of a set of views (views.h) go; none of them may be running. */
+void fh_sqlite_statements_forget(struct fh_sqlite_statements *statements, uint64_t set);
 
 /* Borrows until fh_sqlite_statement_end(). `tenant` may be NULL for shapes without ?1. */
 FH_MUST_CHECK enum fh_code fh_sqlite_statement_get(struct fh_sqlite_conn *conn,

@@ -25,7 +25,7 @@
 #include "stores/sqlite/move_apply.h"
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/schema.h"
-#include "stores/sqlite/views.h"
+#include "stores/sqlite/version.h"
 
 struct entry {
     struct fh_request *request;
@@ -33,9 +33,21 @@ struct entry {
     bool wrote;   /* has changes in the open transaction */
 };
 
-static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
+/* Fences and homes need no table of the application's. */
+static enum fh_code use(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     fh_sqlite_conn_use_home(conn, &request->scope.home);
+    return fh_sqlite_views_use(
+        conn, fh_sqlite_version_matters(request->op) ? request->scope.schema : NULL,
+        &request->error);
+}
+
+static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    enum fh_code code = use(conn, request);
+    if (code != FH_OK) {
+        return code;
+    }
     switch (request->op) {
     case FH_OP_COMMIT:
         return fh_sqlite_commit(conn, request);
@@ -43,8 +55,6 @@ static enum fh_code dispatch(struct fh_sqlite_conn *conn, struct fh_request *req
         return fh_sqlite_fence_set(conn, request);
     case FH_OP_HOME_CREATE:
         return fh_sqlite_home_create(conn, request);
-    case FH_OP_SCHEMA_APPLY:
-        return fh_sqlite_schema_apply(conn, request);
     default:
         FH_UNREACHABLE();
     }
@@ -144,20 +154,6 @@ static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
                         "same request_id");
 }
 
-/* What one request needs of an open connection: nothing that may happen inside a transaction. */
-static enum fh_code ready(struct fh_sqlite_conn *conn, struct fh_request *request)
-{
-    fh_sqlite_conn_use_home(conn, &request->scope.home);
-    /* Fences and homes need no table of the application's, and an apply brings its own. */
-    const struct fh_schema *schema = request->op == FH_OP_COMMIT ? request->scope.schema : NULL;
-    enum fh_code code = fh_sqlite_conn_use_schema(conn, schema, &request->error);
-    if (code == FH_UNAVAILABLE && schema != NULL && conn->schema_version < schema->version &&
-        conn->has_views) {
-        return fh_sqlite_fence_first(conn, request, true);
-    }
-    return code;
-}
-
 /* A transaction of its own. */
 static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
 {
@@ -165,7 +161,7 @@ static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
     conn->deadline_us = request->deadline_us;
     request->code = fh_sqlite_conn_open(conn, &request->error);
     if (request->code == FH_OK) {
-        request->code = ready(conn, request);
+        request->code = use(conn, request);
     }
     if (request->code != FH_OK) {
         entry->waiting = false;
@@ -278,15 +274,12 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
     request->code = fh_sqlite_conn_open(conn, &request->error);
     fh_sqlite_conn_use_home(conn, &request->scope.home);
     if (request->code == FH_OK) {
-        request->code = fh_sqlite_conn_use_schema(conn, NULL, &request->error);
+        request->code = fh_sqlite_views_use(conn, request->scope.schema, &request->error);
     }
     if (request->code != FH_OK || begin(conn, &entry, 1) != FH_OK) {
         return;
     }
-    request->code = fh_sqlite_conn_read_version(conn, &request->error);
-    if (request->code == FH_OK) {
-        request->code = fh_sqlite_home_erase(conn, request, writer->newest, &more);
-    }
+    request->code = fh_sqlite_home_erase(conn, request, &more);
     if (request->code == FH_OK && fh_sqlite_conn_in_transaction(conn)) {
         request->code = finish(conn, &request->error);
     } else {
@@ -308,11 +301,7 @@ static void run_apply(struct fh_sqlite_writer *writer, struct fh_request *reques
     request->code = fh_sqlite_conn_open(conn, &request->error);
     fh_sqlite_conn_use_home(conn, &request->scope.home);
     if (request->code == FH_OK) {
-        request->code = fh_sqlite_conn_use_schema(conn, request->scope.schema, &request->error);
-        if (request->code == FH_UNAVAILABLE && conn->has_views &&
-            conn->schema_version < request->scope.schema->version) {
-            request->code = fh_sqlite_move_guard_first(conn, request);
-        }
+        request->code = fh_sqlite_views_use(conn, request->scope.schema, &request->error);
     }
     if (request->code != FH_OK || begin(conn, &entry, 1) != FH_OK) {
         return;
@@ -328,17 +317,45 @@ static void run_apply(struct fh_sqlite_writer *writer, struct fh_request *reques
     }
 }
 
+/* A schema change, likewise: tables are rebuilt while others reference them. No view may stand on
+ * the connection meanwhile (views.h). */
+static void run_schema(struct fh_sqlite_writer *writer, struct fh_request *request)
+{
+    struct fh_sqlite_conn *conn = &writer->eraser;
+    writer->conn.deadline_us = request->deadline_us;
+    request->code = fh_sqlite_conn_open(&writer->conn, &request->error); /* may make the file */
+    conn->deadline_us = request->deadline_us;
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_conn_open(conn, &request->error);
+    }
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_views_clear(conn, &request->error);
+    }
+    if (request->code == FH_OK) {
+        request->code = use(conn, request);
+    }
+    if (request->code == FH_OK) {
+        request->code = fh_sqlite_schema_begin(conn, request);
+    }
+    if (request->code != FH_OK) {
+        return;
+    }
+    request->code = fh_sqlite_schema_apply(conn, request);
+    if (request->code == FH_OK && !fh_sqlite_conn_in_transaction(conn)) {
+        request->code = fh_error_set(&request->error, FH_INTERNAL, "the transaction was lost");
+    }
+    if (request->code == FH_OK) {
+        request->code = finish(conn, &request->error);
+    } else {
+        roll_back(conn);
+    }
+}
+
 /* Not in the group: it takes a transaction, and the eraser's connection, for itself. */
 static bool runs_alone(const struct fh_request *request)
 {
-    return request->op == FH_OP_HOME_ERASE || request->op == FH_OP_APPLY;
-}
-
-static void note_schema(struct fh_sqlite_writer *writer, const struct fh_schema *schema)
-{
-    if (schema != NULL && (writer->newest == NULL || schema->version > writer->newest->version)) {
-        writer->newest = schema;
-    }
+    return request->op == FH_OP_HOME_ERASE || request->op == FH_OP_APPLY ||
+           request->op == FH_OP_SCHEMA_APPLY;
 }
 
 /* Fills `entries`; answers how many wait for the group. */
@@ -350,10 +367,6 @@ static size_t prepare(struct fh_sqlite_writer *writer, struct fh_work **items,
     size_t waiting = 0;
     for (size_t i = 0; i < count; i++) {
         struct fh_request *request = FH_CONTAINER_OF(items[i], struct fh_request, work);
-        note_schema(writer, request->scope.schema);
-        if (request->op == FH_OP_SCHEMA_APPLY) {
-            note_schema(writer, request->as.schema.target);
-        }
         request->code = fh_sqlite_admit(conn->clock, request);
         entries[i] = (struct entry){
             .request = request,
@@ -372,7 +385,7 @@ static size_t prepare(struct fh_sqlite_writer *writer, struct fh_work **items,
     }
     for (size_t i = 0; i < count; i++) {
         if (entries[i].waiting) {
-            entries[i].request->code = ready(conn, entries[i].request);
+            entries[i].request->code = use(conn, entries[i].request);
             entries[i].waiting = entries[i].request->code == FH_OK;
             waiting -= entries[i].waiting ? 0 : 1;
         }
@@ -398,6 +411,8 @@ void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
         }
         if (request->op == FH_OP_APPLY) {
             run_apply(writer, request);
+        } else if (request->op == FH_OP_SCHEMA_APPLY) {
+            run_schema(writer, request);
         } else {
             run_erase(writer, request);
         }

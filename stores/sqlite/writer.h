@@ -19,8 +19,7 @@
 
 struct fh_sqlite_writer {
     struct fh_sqlite_conn conn;
-    struct fh_sqlite_conn eraser;   /* opened by the first erase or batch of a move */
-    const struct fh_schema *newest; /* of all that requests brought: knows every table there is */
+    struct fh_sqlite_conn eraser; /* opened by the first erase or batch of a move */
     struct fh_worker *worker;
 };
 

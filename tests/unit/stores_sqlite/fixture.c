@@ -13,7 +13,7 @@
 #define COLUMN(column_name, column_type, at, required)                                          \
     {                                                                                           \
         .name = {.data = (column_name), .len = sizeof(column_name) - 1}, .type = (column_type), \
-        .not_null = (required), .position = (at)                                                \
+        .not_null = (required), .position = (at), .id = (at)                                    \
     }
 #define NAME(text)                              \
     {                                           \
@@ -24,11 +24,20 @@ static const struct fh_column item_columns[] = {
     COLUMN("id", FH_TYPE_INT64, 0, true), COLUMN("name", FH_TYPE_TEXT, 1, true),
     COLUMN("code", FH_TYPE_TEXT, 2, false), COLUMN("qty", FH_TYPE_INT64, 3, false)};
 static const struct fh_index item_indexes[] = {
-    {.name = NAME("items_code_key"), .unique = true, .column_count = 1, .columns = {ITEM_CODE}},
-    {.name = NAME("items_name_idx"), .unique = false, .column_count = 1, .columns = {ITEM_NAME}},
+    {.name = NAME("items_code_key"),
+     .id = 4,
+     .unique = true,
+     .column_count = 1,
+     .columns = {ITEM_CODE}},
+    {.name = NAME("items_name_idx"),
+     .id = 5,
+     .unique = false,
+     .column_count = 1,
+     .columns = {ITEM_NAME}},
 };
 const struct fh_table fixture_items = {.name = NAME("items"),
                                        .position = 0,
+                                       .next_id = 6,
                                        .column_count = 4,
                                        .key_count = 1,
                                        .index_count = 1,
@@ -37,6 +46,7 @@ const struct fh_table fixture_items = {.name = NAME("items"),
                                        .indexes = item_indexes};
 static const struct fh_table items_v2 = {.name = NAME("items"),
                                          .position = 0,
+                                         .next_id = 6,
                                          .column_count = 4,
                                          .key_count = 1,
                                          .index_count = 2,
@@ -48,11 +58,15 @@ static const struct fh_column part_columns[] = {COLUMN("item_id", FH_TYPE_INT64,
                                                 COLUMN("n", FH_TYPE_INT32, 1, true),
                                                 COLUMN("data", FH_TYPE_BYTES, 2, false)};
 static const struct fh_foreign_key part_keys[] = {{.name = NAME("parts_item_fkey"),
+                                                   .id = 3,
                                                    .target = &fixture_items,
                                                    .column_count = 1,
                                                    .columns = {PART_ITEM}}};
 const struct fh_table fixture_parts = {.name = NAME("parts"),
                                        .position = 1,
+                                       .id = 1,
+                                       .next_id = 4,
+                                       .has_rowid = true,
                                        .column_count = 3,
                                        .key_count = 2,
                                        .foreign_key_count = 1,
@@ -60,14 +74,20 @@ const struct fh_table fixture_parts = {.name = NAME("parts"),
                                        .key = {PART_ITEM, PART_N},
                                        .foreign_keys = part_keys};
 static const struct fh_table *const tables_v1[] = {&fixture_items, &fixture_parts};
-const struct fh_schema fixture_v1 = {.version = 1, .table_count = 2, .tables = tables_v1};
+const struct fh_schema fixture_v1 = {
+    .version = 1, .next_id = 2, .table_count = 2, .tables = tables_v1};
 
 static const struct fh_column note_columns[] = {COLUMN("id", FH_TYPE_INT64, 0, true),
                                                 COLUMN("item_id", FH_TYPE_INT64, 1, false)};
-static const struct fh_foreign_key note_keys[] = {
-    {.name = NAME("notes_item_fkey"), .target = &items_v2, .column_count = 1, .columns = {1}}};
+static const struct fh_foreign_key note_keys[] = {{.name = NAME("notes_item_fkey"),
+                                                   .id = 2,
+                                                   .target = &items_v2,
+                                                   .column_count = 1,
+                                                   .columns = {1}}};
 const struct fh_table fixture_notes = {.name = NAME("notes"),
                                        .position = 2,
+                                       .id = 2,
+                                       .next_id = 3,
                                        .column_count = 2,
                                        .key_count = 1,
                                        .foreign_key_count = 1,
@@ -76,7 +96,7 @@ const struct fh_table fixture_notes = {.name = NAME("notes"),
                                        .foreign_keys = note_keys};
 static const struct fh_table *const tables_v2[] = {&items_v2, &fixture_parts, &fixture_notes};
 const struct fh_schema fixture_v2 = {
-    .version = 2, .table_count = 3, .tables = tables_v2, .previous = &fixture_v1};
+    .version = 2, .next_id = 3, .table_count = 3, .tables = tables_v2, .previous = &fixture_v1};
 
 void fixture_assert_code(enum fh_code actual, enum fh_code expected, const char *file, int line)
 {

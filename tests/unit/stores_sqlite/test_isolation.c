@@ -8,7 +8,7 @@ static void open_conn(struct fixture *f, struct fh_sqlite_conn *conn, enum fh_sq
     struct fh_error error = FH_ERROR_INIT;
     fh_sqlite_conn_init(conn, role, f->path, &f->clock, NULL);
     assert_code(fh_sqlite_conn_open(conn, &error), FH_OK);
-    assert_code(fh_sqlite_conn_use_schema(conn, &fixture_v1, &error), FH_OK);
+    assert_code(fh_sqlite_views_use(conn, &fixture_v1, &error), FH_OK);
 }
 
 static int count_cb(void *arg, int columns, char **values, char **names)
@@ -41,14 +41,14 @@ static void test_views_show_the_bound_tenant(void **state)
     put_both(f);
     open_conn(f, &conn, FH_SQLITE_READER);
     conn.access = FH_SQLITE_ACCESS_READ;
-    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v_items"), 0); /* unbound: nothing */
-    assert_int_equal(rows_of(&conn, "SELECT epoch FROM temp.fh_v_fh_fence"), 0);
+    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v1_items"), 0); /* unbound: nothing */
+    assert_int_equal(rows_of(&conn, "SELECT epoch FROM temp.fh_v1_fh_fence"), 0);
     fh_sqlite_conn_enter(&conn, &f->a);
-    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v_items"), 2);
-    assert_int_equal(rows_of(&conn, "SELECT epoch FROM temp.fh_v_fh_fence"), 1);
-    assert_int_equal(rows_of(&conn, "SELECT seq FROM temp.fh_v_fh_commit"), 2);
+    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v1_items"), 2);
+    assert_int_equal(rows_of(&conn, "SELECT epoch FROM temp.fh_v1_fh_fence"), 1);
+    assert_int_equal(rows_of(&conn, "SELECT seq FROM temp.fh_v1_fh_commit"), 2);
     fh_sqlite_conn_enter(&conn, &f->b);
-    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v_items"), 1);
+    assert_int_equal(rows_of(&conn, "SELECT name FROM temp.fh_v1_items"), 1);
     fh_sqlite_conn_close(&conn);
 }
 
@@ -61,8 +61,8 @@ static void test_readers_reach_nothing_else(void **state)
         "SELECT name FROM items WHERE tenant_id=fh_tenant()",
         "SELECT * FROM fh_commit",
         "SELECT * FROM fh_fence",
-        "SELECT * FROM parts JOIN temp.fh_v_items i ON i.id=parts.item_id",
-        "SELECT (SELECT name FROM items LIMIT 1) FROM temp.fh_v_items",
+        "SELECT * FROM parts JOIN temp.fh_v1_items i ON i.id=parts.item_id",
+        "SELECT (SELECT name FROM items LIMIT 1) FROM temp.fh_v1_items",
         "SELECT sql FROM sqlite_schema",
         "SELECT * FROM temp.sqlite_schema",
         "PRAGMA table_info(items)",
@@ -70,7 +70,7 @@ static void test_readers_reach_nothing_else(void **state)
         "ATTACH ':memory:' AS x",
         "CREATE TEMP VIEW v AS SELECT * FROM main.items",
         "CREATE TEMP TABLE t(x)",
-        "DROP VIEW temp.fh_v_items",
+        "DROP VIEW temp.fh_v1_items",
         "INSERT INTO items(tenant_id) VALUES(x'00')",
         "UPDATE items SET name='x'",
         "DELETE FROM items",

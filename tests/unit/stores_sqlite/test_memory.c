@@ -95,7 +95,7 @@ static void write_round(struct fixture *f, struct fh_sqlite_writer *writer, int6
 static void test_writer(void **state)
 {
     struct fixture *f = *state;
-    struct fh_sqlite_writer writer = {.newest = NULL};
+    struct fh_sqlite_writer writer = {.worker = NULL};
     fixture_shut(f);
     fh_sqlite_conn_init(&writer.conn, FH_SQLITE_WRITER, f->path, &f->clock, NULL);
     fh_sqlite_conn_init(&writer.eraser, FH_SQLITE_ERASER, f->path, &f->clock, NULL);
@@ -160,7 +160,7 @@ static void test_reader(void **state)
 static void test_apply(void **state)
 {
     struct fixture *f = *state;
-    struct fh_sqlite_writer writer = {.newest = NULL};
+    struct fh_sqlite_writer writer = {.worker = NULL};
     fixture_shut(f);
     fh_sqlite_conn_init(&writer.conn, FH_SQLITE_WRITER, f->path, &f->clock, NULL);
     fh_sqlite_conn_init(&writer.eraser, FH_SQLITE_ERASER, f->path, &f->clock, NULL);
@@ -226,7 +226,7 @@ static void test_move_reads(void **state)
             /* Statements are prepared anew each time. */
             fh_sqlite_conn_init(&conn, FH_SQLITE_READER, f->path, &f->clock, NULL);
             assert_code(fh_sqlite_conn_open(&conn, &error), FH_OK);
-            assert_code(fh_sqlite_conn_use_schema(&conn, &fixture_v1, &error), FH_OK);
+            assert_code(fh_sqlite_views_use(&conn, &fixture_v1, &error), FH_OK);
             assert_code(fh_sqlite_statement_run(&conn, FH_SQLITE_BEGIN_READ, &error), FH_OK);
             struct fh_request request = moves_request(f, ops[i], &f->a);
             arm(n);

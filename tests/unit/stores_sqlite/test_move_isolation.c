@@ -150,7 +150,7 @@ static void test_the_state_has_triggers_and_a_view(void **state)
     fill(f);
     fh_sqlite_conn_init(&conn, FH_SQLITE_READER, f->path, &f->clock, NULL);
     assert_code(fh_sqlite_conn_open(&conn, &error), FH_OK);
-    assert_code(fh_sqlite_conn_use_schema(&conn, &fixture_v1, &error), FH_OK);
+    assert_code(fh_sqlite_views_use(&conn, &fixture_v1, &error), FH_OK);
     conn.access = FH_SQLITE_ACCESS_READ;
     for (size_t i = 0; i < sizeof(refused) / sizeof(refused[0]); i++) {
         sqlite3_stmt *statement = NULL;

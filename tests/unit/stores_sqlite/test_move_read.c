@@ -48,7 +48,7 @@ static void test_the_guard(void **state)
             request.as.scan.table = fixture_v2.tables[0];
         }
         assert_code(fixture_run(f, &request),
-                    reads[i] == FH_OP_MOVE_STATE ? FH_OK : FH_UNAVAILABLE);
+                    reads[i] == FH_OP_MOVE_STATE ? FH_OK : FH_STALE_SCHEMA);
         request.scope.epoch = 2;
         assert_code(fixture_run(f, &request), FH_MOVED);
     }
@@ -60,10 +60,10 @@ static void test_a_newer_schema_is_refused(void **state)
     struct fixture *f = *state;
     assert_code(fixture_apply(f, &fixture_v2), FH_OK);
     struct fh_request request = moves_request(f, FH_OP_SNAPSHOT_OPEN, &f->a);
-    assert_code(fixture_run(f, &request), FH_PRECONDITION);
+    assert_code(fixture_run(f, &request), FH_STALE_SCHEMA);
     assert_null(request.as.snapshot.snapshot);
     request = moves_request(f, FH_OP_APPLY, &f->a);
-    assert_code(fixture_run(f, &request), FH_PRECONDITION);
+    assert_code(fixture_run(f, &request), FH_STALE_SCHEMA);
     request = moves_request(f, FH_OP_SNAPSHOT_OPEN, &f->a);
     request.scope.schema = &fixture_v2;
     assert_code(fixture_run(f, &request), FH_OK);

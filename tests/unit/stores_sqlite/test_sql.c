@@ -16,12 +16,15 @@ static const enum fh_sqlite_shape table_reads[] = {
 static const enum fh_sqlite_shape table_writes[] = {FH_SQLITE_INSERT, FH_SQLITE_UPDATE,
                                                     FH_SQLITE_DELETE, FH_SQLITE_ERASE};
 
+/* Of the first set of views that a connection makes. */
+static const struct fh_sqlite_text plain = {.prefix = "", .views = "fh_v1_"};
+
 static void open_conn(struct fixture *f, struct fh_sqlite_conn *conn, enum fh_sqlite_role role)
 {
     struct fh_error error = FH_ERROR_INIT;
     fh_sqlite_conn_init(conn, role, f->path, &f->clock, NULL);
     assert_code(fh_sqlite_conn_open(conn, &error), FH_OK);
-    assert_code(fh_sqlite_conn_use_schema(conn, &fixture_v1, &error), FH_OK);
+    assert_code(fh_sqlite_views_use(conn, &fixture_v1, &error), FH_OK);
 }
 
 /* The plan of the statement: every step is a search, nothing is sorted, and one step says
@@ -33,7 +36,7 @@ static void assert_plan(struct fh_sqlite_conn *conn, enum fh_sqlite_shape shape,
     sqlite3_stmt *plan = NULL;
     fh_buf_init(&sql, 65536);
     fh_buf_add_text(&sql, "EXPLAIN QUERY PLAN ");
-    fh_sqlite_sql(shape, table, ordinal, 0, &sql);
+    fh_sqlite_sql(shape, table, ordinal, &plain, &sql);
     assert_code(fh_buf_code(&sql), FH_OK);
     conn->access = FH_SQLITE_ACCESS_SETUP; /* EXPLAIN itself is not allowed otherwise */
     assert_int_equal(sqlite3_prepare_v2(conn->db, sql.data, -1, &plan, NULL), SQLITE_OK);
@@ -124,14 +127,14 @@ static void test_every_text_names_the_tenant(void **state)
     fh_buf_init(&sql, 65536);
     for (size_t i = 0; i < sizeof(table_reads) / sizeof(table_reads[0]); i++) {
         fh_buf_clear(&sql);
-        fh_sqlite_sql(table_reads[i], &fixture_items, 0, 0, &sql);
+        fh_sqlite_sql(table_reads[i], &fixture_items, 0, &plain, &sql);
         assert_non_null(strstr(sql.data, "d.tenant_id=?1"));
-        assert_non_null(strstr(sql.data, "temp.\"fh_v_items\""));
-        assert_null(strstr(sql.data, "main."));
+        assert_non_null(strstr(sql.data, "temp.\"fh_v1_items\""));
+        assert_null(strstr(sql.data, "main.\"items"));
     }
     for (size_t i = 1; i < sizeof(table_writes) / sizeof(table_writes[0]); i++) {
         fh_buf_clear(&sql);
-        fh_sqlite_sql(table_writes[i], &fixture_items, 0, 0, &sql);
+        fh_sqlite_sql(table_writes[i], &fixture_items, 0, &plain, &sql);
         assert_non_null(strstr(sql.data, "tenant_id=?1"));
     }
     fh_buf_close(&sql);
