@@ -414,6 +414,61 @@ enum fh_code fh_expr_evaluate(const struct fh_expr *expr, const struct fh_row *r
     return evaluate(&ev, expr, out);
 }
 
+/* From the expression's type to the column's: exact, or not at all. */
+static bool fit(const struct fh_expr *expr, const struct fh_column *column, struct fh_value *value)
+{
+    value->type = column->type;
+    switch (column->type) {
+    case FH_TYPE_INT16:
+    case FH_TYPE_INT32:
+    case FH_TYPE_INT64:
+        return fh_integer_in_range(value->as.integer, column);
+    case FH_TYPE_NUMERIC:
+        return rescale(&value->as.integer, scale_of(expr), column->scale) &&
+               fh_integer_in_range(value->as.integer, column);
+    case FH_TYPE_FLOAT32:
+    case FH_TYPE_FLOAT64:
+        return fh_real_normalize(&value->as.real, column->type);
+    case FH_TYPE_TEXT:
+        return column->length_max == 0 || fh_text_characters(value->as.bytes) <= column->length_max;
+    case FH_TYPE_BOOL:
+    case FH_TYPE_BYTES:
+    case FH_TYPE_TIMESTAMP:
+    case FH_TYPE_DATE:
+    case FH_TYPE_UUID:
+    case FH_TYPE_JSON:
+        return true;
+    }
+    FH_UNREACHABLE();
+}
+
+enum fh_code fh_column_generate(const struct fh_column *column, const struct fh_row *row,
+                                struct fh_arena *arena, struct fh_value *out,
+                                struct fh_error *error)
+{
+    FH_ASSERT(column->generated != NULL);
+    enum fh_code code = fh_expr_evaluate(column->generated, row, arena, out, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    if (out->is_null) {
+        out->type = column->type;
+        return FH_OK;
+    }
+    return fit(column->generated, column, out)
+               ? FH_OK
+               : fh_error_set(error, FH_RANGE, "the result does not fit the column");
+}
+
+enum fh_code fh_check_evaluate(const struct fh_check *check, const struct fh_row *row,
+                               struct fh_arena *arena, bool *passes, struct fh_error *error)
+{
+    struct fh_value value;
+    enum fh_code code = fh_expr_evaluate(check->expr, row, arena, &value, error);
+    *passes = code == FH_OK && (value.is_null || value.as.boolean);
+    return code;
+}
+
 bool fh_expr_uses(const struct fh_expr *expr, uint16_t column)
 {
     if (expr->kind == FH_EXPR_COLUMN) {

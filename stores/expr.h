@@ -65,6 +65,15 @@ struct fh_expr {
 FH_MUST_CHECK enum fh_code fh_expr_evaluate(const struct fh_expr *expr, const struct fh_row *row,
                                             struct fh_arena *arena, struct fh_value *out,
                                             struct fh_error *error);
+/* A generated column's value for the row, as the column holds it: FH_RANGE, too, when the result
+ * does not fit the column (its type's range, its length). `error` may be NULL. */
+FH_MUST_CHECK enum fh_code fh_column_generate(const struct fh_column *column,
+                                              const struct fh_row *row, struct fh_arena *arena,
+                                              struct fh_value *out, struct fh_error *error);
+/* Whether the row passes: true or null. */
+FH_MUST_CHECK enum fh_code fh_check_evaluate(const struct fh_check *check, const struct fh_row *row,
+                                             struct fh_arena *arena, bool *passes,
+                                             struct fh_error *error);
 /* Whether the expression reads the column. */
 bool fh_expr_uses(const struct fh_expr *expr, uint16_t column);
 /* Same tree, columns compared by id. */

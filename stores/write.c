@@ -1,9 +1,10 @@
 /* Happy path of an evaluation: preconditions, then what the operation says about the row that is
- * there, then the new row's columns, then NOT NULL.
+ * there, then the new row's columns, then generated columns, NOT NULL, checks.
  *
  * Failures, in the order in which they are told: FH_PRECONDITION (expect), FH_EXISTS or
- * FH_NOT_FOUND (the operation), FH_ETAG_MISMATCH, FH_INVALID or FH_RANGE (an assignment),
- * FH_CHECK_VIOLATION (a null where none may be). Messages name columns, never values.
+ * FH_NOT_FOUND (the operation), FH_ETAG_MISMATCH, FH_INVALID or FH_RANGE (an assignment), FH_RANGE
+ * (a generated column), FH_CHECK_VIOLATION (a null where none may be, then a check; FH_RANGE where
+ * a check overflows). Messages name columns and checks, never values.
  */
 #include "stores/write.h"
 
@@ -11,6 +12,7 @@
 
 #include "base/assert.h"
 #include "stores/civil.h"
+#include "stores/expr.h"
 
 static bool is_live(const struct fh_row *row)
 {
@@ -176,6 +178,9 @@ static enum fh_code assign(const struct fh_write *write, const struct fh_assignm
             return column_error(error, FH_INVALID, column, "a key column cannot be assigned");
         }
     }
+    if (column->generated != NULL) {
+        return column_error(error, FH_INVALID, column, "a generated column cannot be assigned");
+    }
     if (assignment->transform == FH_TRANSFORM_SERVER_TIME) {
         if (column->type != FH_TYPE_TIMESTAMP) {
             return column_error(error, FH_INVALID, column, "not a timestamp");
@@ -232,6 +237,84 @@ static enum fh_code fill_base(const struct fh_write *write, const struct fh_row 
     return FH_OK;
 }
 
+static enum fh_code fill_generated(struct fh_arena *arena, struct fh_row *row,
+                                   struct fh_error *error)
+{
+    const struct fh_table *table = row->table;
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        const struct fh_column *column = &table->columns[i];
+        if (column->generated == NULL) {
+            continue;
+        }
+        struct fh_value value;
+        enum fh_code code = fh_column_generate(column, row, arena, &value, NULL);
+        if (code == FH_OK) {
+            /* It may borrow from the row before, like what was not assigned. */
+            row->values[i] = value;
+        } else if (code == FH_RANGE) {
+            return column_error(error, code, column, "what it is generated to does not fit");
+        } else {
+            return fh_error_set(error, code, "%s", fh_code_text(code));
+        }
+    }
+    return FH_OK;
+}
+
+/* The column that the check reads, when it is one; else NULL. */
+static const struct fh_column *check_column(const struct fh_table *table,
+                                            const struct fh_check *check)
+{
+    const struct fh_column *only = NULL;
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (!fh_expr_uses(check->expr, i)) {
+            continue;
+        }
+        if (only != NULL) {
+            return NULL;
+        }
+        only = &table->columns[i];
+    }
+    return only;
+}
+
+static enum fh_code check_failed(const struct fh_table *table, const struct fh_check *check,
+                                 enum fh_code code, struct fh_error *error)
+{
+    char field[FH_IDENTIFIER_MAX + 1] = "";
+    const struct fh_column *column = check_column(table, check);
+    if (column != NULL) {
+        size_t len = column->name.len < FH_IDENTIFIER_MAX ? column->name.len : FH_IDENTIFIER_MAX;
+        memcpy(field, column->name.data, len);
+    }
+    return fh_error_field(error, code, field, "check %.*s %s", FH_STR_ARG(check->name),
+                          code == FH_RANGE ? "leaves the range of its numbers" : "does not hold");
+}
+
+static enum fh_code check_constraints(const struct fh_row *row, struct fh_arena *arena,
+                                      struct fh_error *error)
+{
+    const struct fh_table *table = row->table;
+    for (uint16_t i = 0; i < table->column_count; i++) {
+        if (table->columns[i].not_null && row->values[i].is_null) {
+            return column_error(error, FH_CHECK_VIOLATION, &table->columns[i], "must not be null");
+        }
+    }
+    for (uint16_t i = 0; i < table->check_count; i++) {
+        bool passes = false;
+        enum fh_code code = fh_check_evaluate(&table->checks[i], row, arena, &passes, NULL);
+        if (code == FH_OK && !passes) {
+            code = FH_CHECK_VIOLATION;
+        }
+        if (code == FH_CHECK_VIOLATION || code == FH_RANGE) {
+            return check_failed(table, &table->checks[i], code, error);
+        }
+        if (code != FH_OK) {
+            return fh_error_set(error, code, "%s", fh_code_text(code));
+        }
+    }
+    return FH_OK;
+}
+
 enum fh_code fh_write_evaluate(const struct fh_write *write, const struct fh_row *before,
                                const struct fh_uuid *tenant, int64_t now_us, struct fh_arena *arena,
                                struct fh_row **after, struct fh_error *error)
@@ -266,13 +349,14 @@ enum fh_code fh_write_evaluate(const struct fh_write *write, const struct fh_row
             return code;
         }
     }
-    for (uint16_t i = 0; i < table->column_count; i++) {
-        if (table->columns[i].not_null && row->values[i].is_null) {
-            return column_error(error, FH_CHECK_VIOLATION, &table->columns[i], "must not be null");
-        }
+    code = fill_generated(arena, row, error);
+    if (code == FH_OK) {
+        code = check_constraints(row, arena, error);
     }
-    *after = row;
-    return FH_OK;
+    if (code == FH_OK) {
+        *after = row;
+    }
+    return code;
 }
 
 char fh_write_op_letter(enum fh_write_op op)

@@ -14,9 +14,19 @@
  *             taken by now
  *   purge     removes the record, live or deleted (FH_NOT_FOUND)
  *
- * References: a live record may reference live records only (FH_REFERENCE_VIOLATION); a record
- * referenced by live ones cannot be deleted or purged. Unique constraints hold among live records.
- * Both hold at the end of a commit, not within it.
+ * Generated columns are computed from the others at every write and never assigned (FH_INVALID).
+ * Then NOT NULL and the table's checks are looked at (FH_CHECK_VIOLATION). Deleted records hold to
+ * them as well, so undeleting cannot break them; a schema change looks at deleted records, too.
+ *
+ * References: a live record may reference live records only (FH_REFERENCE_VIOLATION); a deleted one
+ * references nothing. When a record is deleted or purged, what becomes of live records that
+ * reference it is the reference's matter (stores/cascade.h): refused, deleted or purged with it, or
+ * their columns set to null and the rest computed and looked at as after an update. Undelete brings
+ * back one record as it was, not what went with it and not what was set to null, and what it
+ * references must be live by the end of the commit: parents first, or together. An upsert of a
+ * deleted record makes it anew: nothing of the old one is left but its creation time and version.
+ *
+ * Unique constraints hold among live records. Both hold at the end of a commit, not within it.
  */
 #ifndef FH_STORES_WRITE_H
 #define FH_STORES_WRITE_H
@@ -53,7 +63,7 @@ enum fh_transform {
 };
 
 struct fh_assignment {
-    uint16_t column; /* position; never a key column */
+    uint16_t column; /* position; never a key or generated column */
     enum fh_transform transform;
     struct fh_value value; /* canonical */
 };
@@ -78,8 +88,10 @@ struct fh_write {
  * changes nothing, adds 1 to the version; created_at stays until the record is purged. A default of
  * now() on a date is the date in UTC. Codes in the order in which they are told: FH_PRECONDITION
  * (expect), FH_EXISTS or FH_NOT_FOUND, FH_ETAG_MISMATCH, FH_INVALID or FH_RANGE (an assignment; MIN
- * and MAX are for numbers and times), FH_CHECK_VIOLATION (null in a NOT NULL column). `error` may
- * be NULL.
+ * and MAX are for numbers and times; a generated column is FH_INVALID), FH_RANGE (a generated
+ * column that does not fit), FH_CHECK_VIOLATION (null in a NOT NULL column; then a check, named in
+ * the message, with the field when it reads one column only; FH_RANGE when it overflows). `error`
+ * may be NULL.
  */
 FH_MUST_CHECK enum fh_code fh_write_evaluate(const struct fh_write *write,
                                              const struct fh_row *before,
