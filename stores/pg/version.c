@@ -69,13 +69,18 @@ bool fh_pg_version_suspect(struct fh_pg_op *op)
         !names_something_missing(op->failure.sqlstate)) {
         return false;
     }
+    fh_pg_version_differs(op);
+    return true;
+}
+
+void fh_pg_version_differs(struct fh_pg_op *op)
+{
     if (op->kind->reset != NULL) {
         op->kind->reset(op);
     }
     op->suspected = op->kind;
     op->kind = &fh_pg_version_kind;
     memset(&op->request->error, 0, sizeof(op->request->error));
-    return true;
 }
 
 static enum fh_code look_send(struct fh_pg_op *op, struct fh_pg_conn *conn)

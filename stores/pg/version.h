@@ -21,6 +21,10 @@ FH_MUST_CHECK enum fh_code fh_pg_version_read(const PGresult *result, uint32_t *
  * an op of its own. */
 bool fh_pg_version_suspect(struct fh_pg_op *op);
 
+/* The op is of another version than the view it is to run in: a look from now on, for a statement
+ * that fails would end the view. */
+void fh_pg_version_differs(struct fh_pg_op *op);
+
 extern const struct fh_pg_op_kind fh_pg_version_kind;
 
 #endif

@@ -77,6 +77,7 @@ enum fh_code fh_pg_view_enter(struct fh_pg_store *pg, struct fh_pg_op *op)
 
 void fh_pg_view_begun(struct fh_pg_op *op)
 {
+    op->view->version = op->request->scope.schema->version;
     FH_ASSERT(op->view != NULL && op->view->conn == NULL && op->conn->view == NULL);
     op->view->conn = op->conn;
     op->conn->view = op->view;

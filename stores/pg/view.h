@@ -22,6 +22,7 @@ struct fh_snapshot {
     bool taken;
     struct fh_uuid tenant;
     struct fh_home home;
+    uint32_t version;        /* of the schema: nobody changes it while the view is open */
     struct fh_pg_conn *conn; /* NULL: not begun yet, or gone */
 };
 
