@@ -205,8 +205,8 @@ struct rows mover_table(const struct mover *m, const struct view *view,
 struct rows mover_rows(const struct mover *m, const struct view *view, size_t limit)
 {
     struct rows rows = {.count = 0};
-    for (uint32_t t = 0; t < model_v1.table_count; t++) {
-        add_table(m, view, model_v1.tables[t], limit, &rows);
+    for (uint32_t t = 0; t < m->s->schema->table_count; t++) {
+        add_table(m, view, m->s->schema->tables[t], limit, &rows);
     }
     return rows;
 }

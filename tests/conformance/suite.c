@@ -494,7 +494,9 @@ static int run_parts(const char *name, const char *filter)
         suite_part_lists(),     suite_part_records(),  suite_part_fences(),
         suite_part_isolation(), suite_part_contract(), suite_part_views(),
         suite_part_moves(),     suite_part_apply(),    suite_part_whole_moves(),
-        suite_part_tiers(),     suite_part_versions(), suite_part_copy_within()};
+        suite_part_tiers(),     suite_part_versions(), suite_part_copy_within(),
+        suite_part_changes(),   suite_part_upgrades(), suite_part_checks(),
+        suite_part_cascades()};
     static struct CMUnitTest tests[512];
     size_t count = 0;
     for (size_t i = 0; i < sizeof(parts) / sizeof(parts[0]); i++) {

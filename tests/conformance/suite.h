@@ -100,6 +100,10 @@ struct suite_part suite_part_whole_moves(void);
 struct suite_part suite_part_tiers(void);
 struct suite_part suite_part_versions(void);
 struct suite_part suite_part_copy_within(void);
+struct suite_part suite_part_changes(void);
+struct suite_part suite_part_upgrades(void);
+struct suite_part suite_part_checks(void);
+struct suite_part suite_part_cascades(void);
 
 /* Compares codes and says their names. */
 void suite_assert_code(enum fh_code actual, enum fh_code expected, const char *what,
