@@ -292,6 +292,13 @@ static enum fh_code check_moves(struct fh_catalog_request *request)
                        is_bounded(request->as.events.resource, LABEL_BYTES_MAX)
                    ? FH_OK
                    : invalid(request, "a page holds 1 to 1000 events of one resource");
+    case FH_CATALOG_EVENT_ADD:
+        return request->as.event_add.action[0] != '\0' &&
+                       is_bounded(fh_str_of(request->as.event_add.action), LABEL_BYTES_MAX) &&
+                       is_bounded(fh_str_of(request->as.event_add.resource), LABEL_BYTES_MAX) &&
+                       is_bounded(fh_str_of(request->as.event_add.detail), FH_EVENT_DETAIL_MAX)
+                   ? FH_OK
+                   : invalid(request, "not an event");
     default:
         return fh_rollout_rule_check(request);
     }

@@ -30,6 +30,7 @@
 #define FH_STORE_NAME_MAX 40
 #define FH_LABELS_MAX 32
 #define FH_PAGE_MAX 1000
+#define FH_EVENT_DETAIL_MAX 8192
 
 enum fh_tenant_state {
     FH_TENANT_PROVISIONING = 1,
@@ -170,6 +171,7 @@ enum fh_catalog_op {
     FH_CATALOG_MOVE_WISH,    /* not finished; PAUSE and CANCEL before the switch only; a cancel is
                                 not taken back */
     FH_CATALOG_EVENTS,       /* operators' audit of a resource ("": all), oldest first */
+    FH_CATALOG_EVENT_ADD,    /* of what is done outside of the catalog */
     /* Rollouts. A change that is refused as FH_PRECONDITION answers the rollout as it is. */
     FH_CATALOG_ROLLOUT_CREATE,  /* with the migrations that lead to its version, all or none; none
                                    may be unfinished (FH_EXISTS, that one is answered) */
@@ -340,6 +342,11 @@ struct fh_catalog_request {
             size_t count;
             bool more;
         } events;
+        struct {
+            const char *action;   /* "credential.issue" */
+            const char *resource; /* "tenants/<uuid>" */
+            const char *detail;   /* JSON text, at most FH_EVENT_DETAIL_MAX; no secrets */
+        } event_add;
     } as;
 
     /* Results */

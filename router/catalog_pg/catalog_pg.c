@@ -80,6 +80,7 @@ static const struct {
     [FH_CATALOG_MOVE_SWITCH] = {.run = fh_catalog_pg_move_switch, .quick = true},
     [FH_CATALOG_MOVE_WISH] = {.run = fh_catalog_pg_move_wish},
     [FH_CATALOG_EVENTS] = {.run = fh_catalog_pg_events, .reads = true},
+    [FH_CATALOG_EVENT_ADD] = {.run = fh_catalog_pg_event_alone},
     [FH_CATALOG_ROLLOUT_CREATE] = {.run = fh_catalog_pg_rollout_create},
     [FH_CATALOG_ROLLOUT_GET] = {.run = fh_catalog_pg_rollout_get, .reads = true},
     [FH_CATALOG_ROLLOUT_LIST] = {.run = fh_catalog_pg_rollout_list, .reads = true},

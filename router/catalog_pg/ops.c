@@ -22,6 +22,15 @@ void fh_catalog_pg_event_add(const struct fh_catalog_pg_txn *txn, const char *ac
     fh_catalog_pg_link_add(txn->link, FH_CATALOG_PG_SQL_EVENT_INSERT, &params);
 }
 
+enum fh_code fh_catalog_pg_event_alone(const struct fh_catalog_pg_txn *txn)
+{
+    const struct fh_catalog_request *request = txn->request;
+    fh_catalog_pg_link_add(txn->link, FH_CATALOG_PG_SQL_BEGIN, NULL);
+    fh_catalog_pg_event_add(txn, request->as.event_add.action, request->as.event_add.resource,
+                            fh_str_of(request->as.event_add.detail));
+    return fh_catalog_pg_commit(txn);
+}
+
 static void notify_add(const struct fh_catalog_pg_txn *txn)
 {
     static const char *const kinds[] = {

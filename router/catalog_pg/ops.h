@@ -28,6 +28,7 @@ FH_MUST_CHECK enum fh_code fh_catalog_pg_migration_add(const struct fh_catalog_p
 FH_MUST_CHECK enum fh_code fh_catalog_pg_migration_list(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_page_keys(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_events(const struct fh_catalog_pg_txn *txn);
+FH_MUST_CHECK enum fh_code fh_catalog_pg_event_alone(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_create(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_get(const struct fh_catalog_pg_txn *txn);
 FH_MUST_CHECK enum fh_code fh_catalog_pg_move_list(const struct fh_catalog_pg_txn *txn);

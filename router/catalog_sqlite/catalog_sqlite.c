@@ -56,6 +56,7 @@ bool fh_catalog_op_writes(enum fh_catalog_op op)
     case FH_CATALOG_ROLLOUT_LIST:
     case FH_CATALOG_ROLLOUT_HOMES:
         return false;
+    case FH_CATALOG_EVENT_ADD:
     case FH_CATALOG_MOVE_CREATE:
     case FH_CATALOG_MOVE_CLAIM:
     case FH_CATALOG_MOVE_ADVANCE:
@@ -107,6 +108,9 @@ enum fh_code fh_catalog_op_run(const struct fh_catalog_txn *txn, struct fh_catal
         return fh_catalog_move_wish(txn, request);
     case FH_CATALOG_EVENTS:
         return fh_catalog_events(txn, request);
+    case FH_CATALOG_EVENT_ADD:
+        return fh_catalog_event(txn, request, request->as.event_add.action,
+                                request->as.event_add.resource, request->as.event_add.detail);
     case FH_CATALOG_ROLLOUT_CREATE:
         return fh_catalog_rollout_create(txn, request);
     case FH_CATALOG_ROLLOUT_GET:

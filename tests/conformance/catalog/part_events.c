@@ -265,10 +265,29 @@ static void hears_of_other_handles(void **state)
     assert_true(s->awaited_came);
 }
 
+static void keeps_events_of_what_is_done_elsewhere(void **state)
+{
+    struct catalog_suite *s = *state;
+    struct fh_catalog_request add = {.op = FH_CATALOG_EVENT_ADD};
+    add.as.event_add.action = "credential.issue";
+    add.as.event_add.resource = "tenants/there";
+    add.as.event_add.detail = "{\"tables\":[\"it's\"]}";
+    assert_code(catalog_run(s, &add), FH_OK);
+    struct catalog_events events = catalog_events_of(s, "tenants/there");
+    assert_int_equal(events.count, 1);
+    assert_true(fh_str_eq(events.events[0].action, FH_STR("credential.issue")));
+    assert_true(fh_str_eq(events.events[0].detail, FH_STR("{\"tables\":[\"it's\"]}")));
+    add.as.event_add.action = "";
+    assert_code(catalog_run(s, &add), FH_INVALID);
+}
+
 static const struct CMUnitTest tests[] = {
-    CATALOG_WORLD_TEST(lists_moves_newest_first), CATALOG_WORLD_TEST(tells_operators_in_order),
-    CATALOG_WORLD_TEST(gives_events_in_pages),    CATALOG_WORLD_TEST(tells_what_changed),
+    CATALOG_WORLD_TEST(lists_moves_newest_first),
+    CATALOG_WORLD_TEST(tells_operators_in_order),
+    CATALOG_WORLD_TEST(gives_events_in_pages),
+    CATALOG_WORLD_TEST(tells_what_changed),
     CATALOG_WORLD_TEST(hears_of_other_handles),
+    CATALOG_WORLD_TEST(keeps_events_of_what_is_done_elsewhere),
 };
 
 CATALOG_PART(catalog_part_events, tests)
