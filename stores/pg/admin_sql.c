@@ -80,7 +80,7 @@ const struct fh_pg_admin_function fh_pg_admin_functions[] = {
     {"end_sessions", "tenant uuid, kind text", "bigint", "plpgsql",
      "\n"
      "begin\n"
-     "  return (select count(pg_terminate_backend(pid)) from pg_stat_activity\n"
+     "  return (select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity\n"
      "    where usename = fh_admin.role_name(tenant, kind));\n"
      "end\n"},
     /* False: another database of the server needs it still, and it stays as it is. */

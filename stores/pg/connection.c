@@ -213,6 +213,10 @@ static void connect_start(struct fh_pg_conn *conn, const char *hosts, const char
             values[count++] = value;
         }
     }
+    if (conn->lane->info->password[0] != '\0') {
+        keywords[count] = "password";
+        values[count++] = conn->lane->info->password;
+    }
     keywords[count] = "options";
     values[count++] = options_of(conn->lane->kind);
     keywords[count] = "client_encoding";

@@ -6,6 +6,7 @@
 
 #include <arpa/inet.h>
 #include <libpq-fe.h>
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 
@@ -150,6 +151,29 @@ enum fh_code fh_pg_conninfo_parse(const char *text, const char *what, struct fh_
         fh_pg_conninfo_close(out);
     }
     return code;
+}
+
+enum fh_code fh_pg_conninfo_derive(const struct fh_pg_conninfo *from, const char *database,
+                                   const char *user, const char *password,
+                                   struct fh_pg_conninfo *out)
+{
+    *out = *from;
+    memset(out->values, 0, sizeof(out->values));
+    (void)snprintf(out->password, sizeof(out->password), "%s", password != NULL ? password : "");
+    for (int i = 0; i < FH_PG_KEYWORDS_MAX; i++) {
+        const char *value = from->values[i];
+        if (i == FH_PG_KEYWORD_DBNAME) {
+            value = database;
+        } else if (i == FH_PG_KEYWORD_USER && user != NULL) {
+            value = user;
+        }
+        out->values[i] = value != NULL ? fh_strdup(value) : NULL;
+        if (value != NULL && out->values[i] == NULL) {
+            fh_pg_conninfo_close(out);
+            return FH_NOMEM;
+        }
+    }
+    return FH_OK;
 }
 
 void fh_pg_conninfo_close(struct fh_pg_conninfo *info)

@@ -10,11 +10,15 @@
 #include <uv.h>
 
 #include "stores/pg/conninfo.h"
+#include "stores/pg/databases.h"
 #include "stores/pg/op.h"
 #include "stores/pg/pool.h"
+#include "stores/pg/provision.h"
 #include "stores/pg/statements.h"
 #include "stores/pg/view.h"
 #include "stores/store.h"
+
+#define FH_PG_SECRET_BYTES 32
 
 struct fh_pg_store {
     struct fh_store store; /* first */
@@ -25,6 +29,24 @@ struct fh_pg_store {
     bool general_only; /* tests: single writes take the general path too */
     struct fh_pg_lane lanes[FH_PG_LANE_COUNT];
     struct fh_snapshot views[FH_SNAPSHOTS_MAX];
+    uint32_t homes_max; /* of the schema tier */
+
+    /* A store: its databases that are open, the one used last first; and who waits for a place. */
+    struct fh_list databases;
+    unsigned database_count;
+    unsigned databases_closing;
+    unsigned databases_max;
+    uint32_t database_idle_ms;
+    struct fh_list waiting;
+    size_t waiting_count;
+    /* A database: whose, which, and its place on that list. */
+    struct fh_pg_store *parent;
+    struct fh_home home;
+    struct fh_list node;
+
+    bool has_secret;
+    uint8_t secret[FH_PG_SECRET_BYTES]; /* passwords of databases' logins are made from it */
+    struct fh_worker *provisioners[FH_PG_PROVISIONERS]; /* NULL: not needed so far */
     uint32_t view_idle_ms; /* the server ends a view that is asked nothing for so long */
     struct fh_pg_statements statements;
     struct fh_pg_params params; /* scratch of one statement */
@@ -49,6 +71,10 @@ struct fh_pg_store {
 
 /* The dispatcher runs soon. */
 void fh_pg_store_kick(struct fh_pg_store *pg);
+/* The engine of one database of the store's; not on its list. FH_NOMEM. */
+FH_MUST_CHECK enum fh_code fh_pg_store_make_child(struct fh_pg_store *pg,
+                                                  const struct fh_home *home,
+                                                  struct fh_pg_store **out);
 /* A handle of the store's closed; the last one frees it. */
 void fh_pg_store_handle_closed(struct fh_pg_store *pg);
 

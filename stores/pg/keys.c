@@ -5,7 +5,7 @@
 #include "base/hash.h"
 
 /* Constants, not secrets: every process must agree on them. The last byte tells the uses apart. */
-enum use { USE_GATE = 'g', USE_ONCE = 'o', USE_SCHEMA = 's' };
+enum use { USE_GATE = 'g', USE_ONCE = 'o', USE_SCHEMA = 's', USE_HOME = 'h', USE_COUNT = 'c' };
 
 static int64_t key_of(enum use use, const struct fh_home *home, const struct fh_uuid *tenant,
                       struct fh_str text)
@@ -37,4 +37,17 @@ int64_t fh_pg_schema_key(const struct fh_home *home)
 {
     const struct fh_uuid nobody = {{0}};
     return key_of(USE_SCHEMA, home, &nobody, FH_STR(""));
+}
+
+int64_t fh_pg_home_key(const struct fh_home *home)
+{
+    const struct fh_uuid nobody = {{(uint8_t)home->tier}}; /* two tiers have the same names */
+    return key_of(USE_HOME, home, &nobody, FH_STR(""));
+}
+
+int64_t fh_pg_count_key(void)
+{
+    const struct fh_home none = {.tier = FH_TIER_SHARED};
+    const struct fh_uuid nobody = {{0}};
+    return key_of(USE_COUNT, &none, &nobody, FH_STR(""));
 }

@@ -15,5 +15,9 @@ int64_t fh_pg_gate_key(const struct fh_scope *scope);
 int64_t fh_pg_once_key(const struct fh_scope *scope, struct fh_str request_id);
 /* The lock that schema changes of a home take. */
 int64_t fh_pg_schema_key(const struct fh_home *home);
+/* The lock of whoever makes or drops a dedicated home, in the store's database; and the one under
+ * which homes are counted. */
+int64_t fh_pg_home_key(const struct fh_home *home);
+int64_t fh_pg_count_key(void);
 
 #endif

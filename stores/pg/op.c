@@ -14,6 +14,9 @@ void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
     FH_ASSERT(op->conn == NULL && pg->active_count > 0);
     fh_list_remove(&op->active);
     pg->active_count--;
+    if (pg->active_count == 0 && pg->parent != NULL && pg->parent->waiting_count > 0) {
+        fh_pg_store_kick(pg->parent); /* its place may be wanted */
+    }
     if (pg->store.closing && pg->active_count == 0) {
         fh_pg_store_kick(pg);
     }
@@ -44,11 +47,50 @@ const char *fh_pg_op_grantee(const struct fh_pg_op *op)
                : op->store->serving.values[FH_PG_KEYWORD_USER];
 }
 
+bool fh_pg_op_lacks_home(const struct fh_pg_op *op, const char *sqlstate)
+{
+    return op->request->scope.home.tier == FH_TIER_SCHEMA && strcmp(sqlstate, "22023") == 0;
+}
+
 void fh_pg_op_add_role(struct fh_pg_op *op)
 {
     bool switches = op->request->scope.home.tier == FH_TIER_SCHEMA && !op->store->may_bypass;
     fh_pg_add_bytes(&op->store->params,
                     fh_str_of(switches ? op->request->scope.home.name : "none"));
+}
+
+void fh_pg_op_move(struct fh_pg_op *op, struct fh_pg_store *to)
+{
+    struct fh_pg_store *from = op->store;
+    FH_ASSERT(op->conn == NULL && from->active_count > 0);
+    fh_list_remove(&op->active);
+    from->active_count--;
+    fh_pg_store_kick(from); /* it may be idle now */
+    op->store = to;
+    fh_list_push_back(&to->active, &op->active);
+    to->active_count++;
+    if (op->request->deadline_us < to->deadline_next_us) {
+        to->deadline_next_us = op->request->deadline_us;
+    }
+}
+
+enum fh_code fh_pg_op_enter(struct fh_pg_op *op)
+{
+    struct fh_pg_store *pg = op->store;
+    struct fh_pg_lane *lane = &pg->lanes[op->lane];
+    enum fh_code code = fh_pg_view_enter(pg, op);
+    if (code != FH_OK) {
+        return code;
+    }
+    if (op->kind == &fh_pg_view_close_kind) {
+        fh_pg_lane_push_front(lane, op); /* a full queue is no reason to refuse this */
+        return FH_OK;
+    }
+    code = fh_pg_lane_push(lane, op);
+    if (code != FH_OK && op->kind == &fh_pg_view_open_kind) {
+        fh_pg_view_end(op->view);
+    }
+    return code;
 }
 
 struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op)

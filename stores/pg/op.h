@@ -63,7 +63,9 @@ struct fh_pg_op {
     bool commits; /* the step under way may commit a write: lost now, its outcome is unknown */
     bool retry_elsewhere; /* not refused for good: run once more, on the lane set */
     bool cancelled;
-    bool alone; /* shares its Sync with nobody: a group it was in failed */
+    bool waits;   /* for a database to be opened */
+    bool working; /* a thread has it, and its request's arena */
+    bool alone;   /* shares its Sync with nobody: a group it was in failed */
     unsigned attempts;
     const struct fh_pg_op_kind *suspected; /* what it was before it looks at the home's version */
     unsigned looks;                        /* that found nothing wrong (version.h) */
@@ -71,6 +73,10 @@ struct fh_pg_op {
     struct fh_pg_failure failure; /* of the step's first failed statement */
 };
 
+/* Gives the op, which is nowhere, to another store of the same family: it is under way there. */
+void fh_pg_op_move(struct fh_pg_op *op, struct fh_pg_store *to);
+/* Finds its view and its lane. FH_FULL, and what fh_pg_view_enter() says. */
+FH_MUST_CHECK enum fh_code fh_pg_op_enter(struct fh_pg_op *op);
 /* Ends the request. The op's memory is the caller's again afterwards. */
 void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code);
 
@@ -86,6 +92,8 @@ const char *fh_pg_op_grantee(const struct fh_pg_op *op);
 /* The role that a statement runs as, for every context statement: the last thing that it sets,
  * "none" but in the schema tier. */
 void fh_pg_op_add_role(struct fh_pg_op *op);
+/* Whether the failure says that there is no such role, and so no such home. */
+bool fh_pg_op_lacks_home(const struct fh_pg_op *op, const char *sqlstate);
 
 /* Parameters: the store's scratch, cleared; for one statement at a time. */
 struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op);

@@ -8,15 +8,18 @@
 #include "stores/pg/pg.h"
 
 #include <stdlib.h>
+#include <string.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "stores/pg/engine.h"
+#include "stores/pg/preview.h"
 
 #define TICK_MS 10
 #define CONNECTIONS_DEFAULT 4
 #define QUEUE_DEFAULT 4096
 #define VIEW_IDLE_MS_MIN 100
+#define HOMES_DEFAULT 1000
 
 static struct fh_pg_store *pg_of(struct fh_store *store)
 {
@@ -37,6 +40,7 @@ static void handle_closed_cb(uv_handle_t *handle)
 static void tear_down(struct fh_pg_store *pg)
 {
     pg->torn_down = true;
+    fh_pg_provision_stop(pg);
     for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
         for (unsigned k = 0; k < pg->lanes[i].count; k++) { /* views end with them */
             fh_pg_conn_close(&pg->lanes[i].conns[k]);
@@ -72,6 +76,8 @@ static void expire(struct fh_pg_op *op, enum fh_code code)
         fh_pg_conn_forget_op(op->conn, op);
         op->conn = NULL;
         code = op->commits ? FH_OUTCOME_UNKNOWN : code;
+    } else if (op->waits) {
+        fh_pg_database_leave(op);
     } else {
         struct fh_pg_lane *lane = &op->store->lanes[op->lane];
         fh_list_remove(&op->node);
@@ -93,6 +99,9 @@ static void sweep(struct fh_pg_store *pg)
     while (node != &pg->active) {
         struct fh_pg_op *op = FH_CONTAINER_OF(node, struct fh_pg_op, active);
         node = node->next; /* stays valid: no op ends inside another's callback */
+        if (op->working) {
+            continue; /* its thread has the same deadline */
+        }
         if (op->request->deadline_us <= now) {
             expire(op, FH_DEADLINE);
         } else if (op->cancelled && !(op->conn != NULL && op->commits)) {
@@ -116,6 +125,14 @@ static bool is_opening(const struct fh_pg_store *pg)
     return false;
 }
 
+static void idle_out_cb(uv_timer_t *timer)
+{
+    struct fh_pg_store *pg = timer->data;
+    if (!pg->torn_down && !pg->ticking) {
+        fh_pg_database_idle(pg);
+    }
+}
+
 static void tick_cb(uv_timer_t *timer)
 {
     struct fh_pg_store *pg = timer->data;
@@ -126,6 +143,9 @@ static void tick_cb(uv_timer_t *timer)
     if (pg->active_count == 0 && !is_opening(pg)) {
         (void)uv_timer_stop(&pg->tick);
         pg->ticking = false;
+        if (pg->parent != NULL) {
+            (void)uv_timer_start(&pg->tick, idle_out_cb, pg->database_idle_ms, 0);
+        }
     }
 }
 
@@ -134,10 +154,15 @@ static void dispatch_cb(uv_prepare_t *handle)
     struct fh_pg_store *pg = handle->data;
     (void)uv_prepare_stop(&pg->dispatcher);
     (void)uv_idle_stop(&pg->idle);
+    fh_pg_databases_dispatch(pg);
     for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
         fh_pg_lane_dispatch(&pg->lanes[i]);
     }
-    if (pg->store.closing && pg->active_count == 0 && !pg->torn_down) {
+    if (pg->store.closing && pg->active_count == 0) {
+        fh_pg_databases_close(pg); /* here, not before: who waits still gets a place */
+    }
+    if (pg->store.closing && pg->active_count == 0 && pg->databases_closing == 0 &&
+        !pg->torn_down) {
         tear_down(pg);
     } else if (!pg->ticking && (pg->active_count > 0 || is_opening(pg))) {
         pg->ticking = uv_timer_start(&pg->tick, tick_cb, TICK_MS, TICK_MS) == 0;
@@ -163,6 +188,14 @@ static enum fh_code parse_config(struct fh_pg_store *pg, const struct fh_store_c
     if (code == FH_OK && config->connections_max > FH_PG_FAST_MAX) {
         code = fh_error_set(error, FH_INVALID, "connections_max is at most %d", FH_PG_FAST_MAX);
     }
+    pg->homes_max = config->homes_max > 0 ? config->homes_max : HOMES_DEFAULT;
+    pg->databases_max =
+        config->open_homes_max > 0 ? config->open_homes_max : FH_PG_DATABASES_DEFAULT;
+    pg->database_idle_ms = FH_PG_DATABASE_IDLE_MS;
+    pg->has_secret = config->secret != NULL;
+    if (config->secret != NULL) {
+        memcpy(pg->secret, config->secret, sizeof(pg->secret));
+    }
     pg->view_idle_ms = (uint32_t)(FH_SNAPSHOT_IDLE_MAX_US / 1000);
 #ifdef FREEHOLD_FAULTS
     pg->may_bypass = config->faults != NULL && config->faults->skip_enforcement;
@@ -178,16 +211,35 @@ static enum fh_code parse_config(struct fh_pg_store *pg, const struct fh_store_c
     return code;
 }
 
-static void init_lanes(struct fh_pg_store *pg, const struct fh_store_config *config)
+static void init_lanes(struct fh_pg_store *pg, unsigned fast, unsigned slow)
 {
-    unsigned fast = config->connections_max > 0 ? config->connections_max : CONNECTIONS_DEFAULT;
+    unsigned owners = pg->has_owner ? 1 : 0;
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_FAST], pg, FH_PG_LANE_FAST, &pg->serving, fast, 0);
-    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_SLOW], pg, FH_PG_LANE_SLOW, &pg->serving, FH_PG_SLOW_MAX,
-                    fast);
-    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_OWNER], pg, FH_PG_LANE_OWNER, &pg->owner,
-                    pg->has_owner ? 1 : 0, fast + FH_PG_SLOW_MAX);
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_SLOW], pg, FH_PG_LANE_SLOW, &pg->serving, slow, fast);
+    fh_pg_lane_init(&pg->lanes[FH_PG_LANE_OWNER], pg, FH_PG_LANE_OWNER, &pg->owner, owners,
+                    fast + slow);
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_MOVER], pg, FH_PG_LANE_MOVER, &pg->serving,
-                    FH_PG_MOVER_MAX + FH_SNAPSHOTS_MAX, fast + FH_PG_SLOW_MAX + 1);
+                    FH_PG_MOVER_MAX + FH_SNAPSHOTS_MAX, fast + slow + 1);
+}
+
+/* Everything but configuration and lanes; cannot fail. */
+static void init_store(struct fh_pg_store *pg, const struct fh_env *env)
+{
+    fh_list_init(&pg->active);
+    fh_list_init(&pg->databases);
+    fh_list_init(&pg->waiting);
+    fh_list_init(&pg->node);
+    pg->deadline_next_us = INT64_MAX;
+    fh_pg_statements_init(&pg->statements);
+    fh_pg_params_init(&pg->params);
+    fh_buf_init(&pg->scratch, FH_PG_PARAMS_BYTES_MAX);
+    (void)uv_timer_init(env->loop, &pg->tick);
+    (void)uv_idle_init(env->loop, &pg->idle);
+    (void)uv_prepare_init(env->loop, &pg->dispatcher);
+    pg->tick.data = pg;
+    pg->idle.data = pg;
+    pg->dispatcher.data = pg;
+    pg->handles = 3;
 }
 
 static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_config *config,
@@ -206,21 +258,53 @@ static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_conf
     }
     fh_store_init(&pg->store, &fh_store_pg_ops, env, config);
     pg->queue_max = config->queue_max > 0 ? config->queue_max : QUEUE_DEFAULT;
-    fh_list_init(&pg->active);
-    pg->deadline_next_us = INT64_MAX;
-    fh_pg_statements_init(&pg->statements);
-    fh_pg_params_init(&pg->params);
-    fh_buf_init(&pg->scratch, FH_PG_PARAMS_BYTES_MAX);
-    init_lanes(pg, config);
-    /* These three cannot fail. */
-    (void)uv_timer_init(env->loop, &pg->tick);
-    (void)uv_idle_init(env->loop, &pg->idle);
-    (void)uv_prepare_init(env->loop, &pg->dispatcher);
-    pg->tick.data = pg;
-    pg->idle.data = pg;
-    pg->dispatcher.data = pg;
-    pg->handles = 3;
+    init_store(pg, env);
+    unsigned fast = config->connections_max > 0 ? config->connections_max : CONNECTIONS_DEFAULT;
+    init_lanes(pg, fast, FH_PG_SLOW_MAX);
     *out = &pg->store;
+    return FH_OK;
+}
+
+enum fh_code fh_pg_store_make_child(struct fh_pg_store *pg, const struct fh_home *home,
+                                    struct fh_pg_store **out)
+{
+    char role[FH_PG_ROLE_SIZE];
+    char password[FH_PG_PASSWORD_SIZE] = "";
+    struct fh_pg_store *child = fh_calloc(1, sizeof(*child));
+    if (child == NULL) {
+        return FH_NOMEM;
+    }
+    fh_pg_admin_role(home, false, role);
+    enum fh_code code = FH_OK;
+    if (pg->has_secret) {
+        code = fh_pg_login_password(pg->secret, home, password);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_conninfo_derive(&pg->serving, home->name, pg->may_bypass ? NULL : role,
+                                     password, &child->serving);
+    }
+    if (code == FH_OK && pg->has_owner) {
+        code = fh_pg_conninfo_derive(&pg->owner, home->name, NULL, NULL, &child->owner);
+        child->has_owner = code == FH_OK;
+    }
+    if (code != FH_OK) {
+        fh_pg_conninfo_close(&child->serving);
+        fh_free(child);
+        return code;
+    }
+    child->store = pg->store; /* name, environment, faults */
+    child->store.closing = false;
+    memset(&child->store.counters, 0, sizeof(child->store.counters));
+    child->parent = pg;
+    child->home = *home;
+    child->queue_max = pg->queue_max;
+    child->may_bypass = pg->may_bypass;
+    child->general_only = pg->general_only;
+    child->view_idle_ms = pg->view_idle_ms;
+    child->database_idle_ms = pg->database_idle_ms;
+    init_store(child, pg->store.env);
+    init_lanes(child, FH_PG_DATABASE_FAST, FH_PG_DATABASE_SLOW);
+    *out = child;
     return FH_OK;
 }
 
@@ -256,6 +340,9 @@ static const struct fh_pg_op_kind *
 kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_pg_lane_kind *lane)
 {
     *lane = FH_PG_LANE_FAST;
+    if (fh_pg_provision_suits(request)) {
+        return &fh_pg_provision_kind;
+    }
     switch (request->op) {
     case FH_OP_GET:
         return &fh_pg_get_kind;
@@ -293,14 +380,35 @@ kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_
     }
 }
 
+/* To the thread, the lane, or the database that it is for. */
+static enum fh_code enter(struct fh_pg_store *pg, struct fh_pg_op *op)
+{
+    const struct fh_home *home = &op->request->scope.home;
+    if (op->kind == &fh_pg_provision_kind) {
+        if (home->tier == FH_TIER_DATABASE && op->request->op == FH_OP_HOME_ERASE) {
+            fh_pg_database_drop(pg, home); /* a database that is in use cannot be dropped */
+        }
+        return fh_pg_provision_start(op);
+    }
+    if (home->tier == FH_TIER_DATABASE) {
+        enum fh_code code = fh_pg_database_get(pg, home, &op->store);
+        if (code == FH_FULL) {
+            return fh_pg_database_wait(op);
+        }
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return fh_pg_op_enter(op);
+}
+
 static enum fh_code pg_submit(struct fh_store *store, struct fh_request *request)
 {
     struct fh_pg_store *pg = pg_of(store);
     enum fh_pg_lane_kind lane = FH_PG_LANE_FAST;
     const struct fh_pg_op_kind *kind = kind_of(pg, request, &lane);
-    if (kind == NULL ||
-        (request->op != FH_OP_CHECK && request->scope.home.tier != FH_TIER_SHARED)) {
-        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "this store serves shared homes");
+    if (kind == NULL) {
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED, "this store cannot do that");
     }
     if (lane == FH_PG_LANE_OWNER && !pg->has_owner) {
         return fh_error_set(&request->error, FH_PRECONDITION,
@@ -315,21 +423,14 @@ static enum fh_code pg_submit(struct fh_store *store, struct fh_request *request
     op->kind = kind;
     op->lane = lane;
     fh_list_init(&op->node);
-    enum fh_code code = fh_pg_view_enter(pg, op);
+    enum fh_code code = enter(pg, op);
+    if (code != FH_OK && request->error.code == FH_OK) {
+        (void)fh_error_set(&request->error, code, "the store's queue is full");
+    }
     if (code != FH_OK) {
         return code;
     }
-    if (kind == &fh_pg_view_close_kind) {
-        fh_pg_lane_push_front(&pg->lanes[lane], op); /* a full queue is no reason to refuse this */
-    } else {
-        code = fh_pg_lane_push(&pg->lanes[lane], op);
-    }
-    if (code != FH_OK && kind == &fh_pg_view_open_kind) {
-        fh_pg_view_end(op->view);
-    }
-    if (code != FH_OK) {
-        return fh_error_set(&request->error, code, "the store's queue is full");
-    }
+    pg = op->store;
     fh_list_push_back(&pg->active, &op->active);
     pg->active_count++;
     if (request->deadline_us < pg->deadline_next_us) {
@@ -341,23 +442,31 @@ static enum fh_code pg_submit(struct fh_store *store, struct fh_request *request
 
 static void pg_cancel(struct fh_store *store, struct fh_request *request)
 {
-    struct fh_pg_store *pg = pg_of(store);
     struct fh_pg_op *op = request->engine;
+    (void)store;
     op->cancelled = true;
-    pg->deadline_next_us = INT64_MIN; /* the next sweep looks at every op */
+    op->store->deadline_next_us = INT64_MIN; /* the next sweep looks at every op */
+}
+
+static void add_stats(const struct fh_pg_store *pg, struct fh_store_stats *out)
+{
+    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
+        out->queued += (uint32_t)pg->lanes[i].queued;
+        for (unsigned k = 0; k < pg->lanes[i].count; k++) {
+            out->connections += pg->lanes[i].conns[k].state == FH_PG_CONN_READY;
+        }
+    }
 }
 
 static void pg_stats(const struct fh_store *store, struct fh_store_stats *out)
 {
     const struct fh_pg_store *pg = FH_CONTAINER_OF(store, struct fh_pg_store, store);
     *out = store->counters;
-    out->queued = 0;
+    out->queued = (uint32_t)pg->waiting_count;
     out->connections = 0;
-    for (int i = 0; i < FH_PG_LANE_COUNT; i++) {
-        out->queued += (uint32_t)pg->lanes[i].queued;
-        for (unsigned k = 0; k < pg->lanes[i].count; k++) {
-            out->connections += pg->lanes[i].conns[k].state == FH_PG_CONN_READY;
-        }
+    add_stats(pg, out);
+    for (const struct fh_list *at = pg->databases.next; at != &pg->databases; at = at->next) {
+        add_stats(FH_CONTAINER_OF(at, struct fh_pg_store, node), out);
     }
 }
 
@@ -373,9 +482,11 @@ static void pg_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void
 
 const struct fh_store_ops fh_store_pg_ops = {
     .engine = "postgresql",
-    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_DURABLE,
+    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_SCHEMA | FH_CAPABILITY_DATABASE |
+                    FH_CAPABILITY_CREDENTIALS | FH_CAPABILITY_DURABLE,
     .open = pg_open,
     .submit = pg_submit,
+    .preview = fh_pg_preview,
     .cancel = pg_cancel,
     .stats = pg_stats,
     .close = pg_close,

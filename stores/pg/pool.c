@@ -176,6 +176,10 @@ void fh_pg_lane_dispatch(struct fh_pg_lane *lane)
             return; /* one is opening, or all are busy */
         }
         struct fh_pg_op *op = pop(lane);
+        if (lane->store->parent != NULL && lane->error.code != FH_OK) {
+            fh_pg_database_ask(op, &lane->error);
+            continue;
+        }
         (void)fh_error_set(&op->request->error, FH_UNAVAILABLE, "%s",
                            lane->error.message[0] != '\0' ? lane->error.message
                                                           : fh_code_text(FH_UNAVAILABLE));

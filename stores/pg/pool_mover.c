@@ -52,6 +52,10 @@ static void take_off(struct fh_pg_lane *lane, struct fh_pg_op *op)
 static void refuse(struct fh_pg_lane *lane, struct fh_pg_op *op, const char *text)
 {
     take_off(lane, op);
+    if (lane->store->parent != NULL && text == lane->error.message && text[0] != '\0') {
+        fh_pg_database_ask(op, &lane->error);
+        return;
+    }
     (void)fh_error_set(&op->request->error, FH_UNAVAILABLE, "%s",
                        text[0] != '\0' ? text : fh_code_text(FH_UNAVAILABLE));
     fh_pg_op_finish(op, FH_UNAVAILABLE);
@@ -61,16 +65,6 @@ static void start(struct fh_pg_lane *lane, struct fh_pg_op *op, struct fh_pg_con
 {
     take_off(lane, op);
     fh_pg_conn_start(conn, &op, 1);
-}
-
-static void place_in_view(struct fh_pg_lane *lane, struct fh_pg_op *op)
-{
-    struct fh_pg_conn *conn = op->view->conn;
-    if (conn == NULL) {
-        refuse(lane, op, "the view's transaction is gone");
-    } else if (fh_pg_conn_has_room(conn)) {
-        start(lane, op, conn);
-    }
 }
 
 static void place(struct fh_pg_lane *lane, struct fh_pg_op *op)
@@ -89,6 +83,19 @@ static void place(struct fh_pg_lane *lane, struct fh_pg_op *op)
         start(lane, op, plain.idle);
     } else if (plain.open == 0) {
         refuse(lane, op, lane->error.message);
+    }
+}
+
+static void place_in_view(struct fh_pg_lane *lane, struct fh_pg_op *op)
+{
+    struct fh_pg_conn *conn = op->view->conn;
+    if (conn == NULL) {
+        refuse(lane, op, "the view's transaction is gone");
+    } else if (op->view->version != op->request->scope.schema->version) {
+        fh_pg_version_differs(op);
+        place(lane, op);
+    } else if (fh_pg_conn_has_room(conn)) {
+        start(lane, op, conn);
     }
 }
 

@@ -1,5 +1,5 @@
-/* Statements by meaning: each (kind, flags, table, home, version) has one text, one name, and is prepared
- * where it is used.
+/* Statements by meaning: each (kind, flags, table, home, version) has one text, one name, and is
+ * prepared where it is used.
  *
  * The catalogue is bounded: when full, a statement that no connection holds makes room, else
  * FH_FULL. Each connection keeps at most FH_PG_PREPARED_MAX of them prepared (an LRU of its own;

@@ -1,0 +1,254 @@
+/* Homes of the database tier: a database and a login.
+ *
+ * Create: the home's lock as a session's; a database that is there is looked into: with a fence's
+ * row it is whole, without one it is somebody's unfinished work and dropped. Then login, database,
+ * its rights, and inside it, in one transaction: namespace, tables, fence.
+ * Erase: the lock; inside, behind the gate, the fence's row of the generation goes; then sessions
+ * are ended, the database dropped, the logins too.
+ *
+ * Failures: a creation that fails is undone on the connection that holds the lock; where that is
+ * lost too, or the last commit's outcome is unknown, the next creator or eraser finds what is left
+ * and knows from the fence's row what it is. See provision.h for why a sleeper harms nobody.
+ */
+#include <stdio.h>
+#include <string.h>
+
+#include "base/fault_point.h"
+#include "stores/pg/engine.h"
+#include "stores/pg/provision.h"
+
+#define TEXT_SIZE 320
+
+static const char *name_of(const struct fh_pg_site *site)
+{
+    return site->request->scope.home.name;
+}
+
+static enum fh_code open_inside(struct fh_pg_site *site, struct fh_pg_blocking *inside)
+{
+    return fh_pg_blocking_open(inside, &site->pg->owner, name_of(site), site->main.clock,
+                               site->main.deadline_us, site->main.error);
+}
+
+enum presence { ABSENT, PRESENT, INVALID };
+
+/* A DROP DATABASE that was interrupted leaves one that nobody can connect to. */
+static enum fh_code look(struct fh_pg_site *site, enum presence *out)
+{
+    char value[8];
+    const char *params[] = {name_of(site)};
+    enum fh_code code = fh_pg_blocking_value(
+        &site->main,
+        "select case when datconnlimit = -2 then 'invalid' else 'valid' end from pg_database where "
+        "datname = $1",
+        params, 1, value, sizeof(value));
+    *out = value[0] == '\0' ? ABSENT : PRESENT;
+    if (value[0] == 'i') {
+        *out = INVALID;
+    }
+    return code;
+}
+
+static enum fh_code end_sessions(struct fh_pg_site *site)
+{
+    const char *params[] = {name_of(site)};
+    static const char *const kinds[] = {"database", "database_reader"};
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < 2 && code == FH_OK; i++) {
+        code = fh_pg_site_admin(site, "close_role", kinds[i], NULL);
+        if (code == FH_OK) {
+            code = fh_pg_site_admin(site, "end_sessions", kinds[i], NULL);
+        }
+    }
+    if (code == FH_OK) { /* the owner's own: a schema change, another process's connection */
+        code = fh_pg_blocking_ask(&site->main,
+                                  "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
+                                  "where datname = $1 and usename = current_user",
+                                  params, 1, false, NULL);
+    }
+    return code;
+}
+
+/* Everything of the home's that is outside of it. */
+static enum fh_code drop_all(struct fh_pg_site *site)
+{
+    char text[TEXT_SIZE];
+    enum fh_code code = end_sessions(site);
+    fh_fault_point("pg.erase.sessions");
+    if (code == FH_OK) {
+        (void)snprintf(text, sizeof(text), "drop database if exists \"%s\"", name_of(site));
+        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
+        if (code != FH_OK && strcmp(site->main.sqlstate, "55006") == 0) {
+            memset(site->main.error, 0, sizeof(*site->main.error));
+            code = fh_error_set(site->main.error, FH_HELD, "the home's database is in use");
+        }
+    }
+    fh_fault_point("pg.erase.database");
+    if (code == FH_OK) {
+        code = fh_pg_site_admin(site, "drop_role", "database_reader", NULL);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_site_admin(site, "drop_role", "database", NULL);
+    }
+    return code;
+}
+
+static enum fh_code make_login(struct fh_pg_site *site)
+{
+    char password[FH_PG_PASSWORD_SIZE];
+    char *verifier = NULL;
+    enum fh_code code = FH_OK;
+    if (site->pg->has_secret) {
+        code = fh_pg_login_password(site->pg->secret, &site->request->scope.home, password);
+        if (code == FH_OK) {
+            code = fh_pg_site_verifier(site, site->role, password, &verifier);
+        }
+    }
+    if (code == FH_OK) {
+        code = fh_pg_site_admin(site, "make_role", "database", verifier);
+    }
+    PQfreemem(verifier);
+    return code;
+}
+
+static enum fh_code make_database(struct fh_pg_site *site)
+{
+    static const char *const texts[] = {
+        "create database \"%1$s\" template template0 encoding 'UTF8' locale 'C' strategy wal_log",
+        "revoke all on database \"%1$s\" from public",
+        "grant connect on database \"%1$s\" to \"%2$s\"",
+    };
+    char text[TEXT_SIZE];
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && code == FH_OK; i++) {
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the texts above */
+        (void)snprintf(text, sizeof(text), texts[i], name_of(site), site->role);
+#pragma GCC diagnostic pop
+        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, i == 0, NULL);
+        fh_fault_point("pg.home.database");
+    }
+    if (code == FH_PERMISSION) {
+        memset(site->main.error, 0, sizeof(*site->main.error));
+        code = fh_error_set(site->main.error, FH_PRECONDITION,
+                            "the owning role may not create databases; as superuser: alter role "
+                            "\"%s\" createdb",
+                            site->pg->owner.values[FH_PG_KEYWORD_USER]);
+    }
+    return code;
+}
+
+static enum fh_code make_inside(struct fh_pg_site *site)
+{
+    struct fh_pg_blocking inside;
+    enum fh_code code = open_inside(site, &inside);
+    if (code == FH_OK) {
+        code = fh_pg_site_begin(site, &inside);
+    }
+    if (code == FH_OK) { /* PUBLIC may use it, and nobody needs it */
+        code = fh_pg_blocking_ask(&inside, "drop schema if exists public", NULL, 0, false, NULL);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_site_make_tables(site, &inside);
+    }
+    fh_fault_point("pg.home.inside");
+    if (code == FH_OK) {
+        code = fh_pg_blocking_commit(&inside);
+    }
+    fh_fault_point("pg.home.committed");
+    fh_pg_blocking_close(&inside);
+    return code;
+}
+
+static enum fh_code make(struct fh_pg_site *site)
+{
+    enum fh_code code = make_login(site);
+    fh_fault_point("pg.home.role");
+    if (code == FH_OK) {
+        code = make_database(site);
+    }
+    if (code == FH_OK) {
+        code = make_inside(site);
+    }
+    if (code == FH_OK || code == FH_OUTCOME_UNKNOWN || site->main.pq == NULL) {
+        return code;
+    }
+    struct fh_error why = *site->main.error;
+    /* A little longer than the deadline, so that nothing is left of what it cut short. */
+    site->main.deadline_us += FH_PG_UNDO_US;
+    memset(site->main.error, 0, sizeof(*site->main.error));
+    if (drop_all(site) != FH_OK) {
+        FH_LOG(site->pg->store.env->log, WARN, "store.home_left_over",
+               FH_KV_TEXT("store", site->pg->store.name), FH_KV_TEXT("home", name_of(site)),
+               FH_KV_TEXT("error", site->main.error->message));
+    }
+    *site->main.error = why;
+    return code;
+}
+
+/* FH_NO_TENANT: there is nothing of worth inside. */
+static enum fh_code look_inside(struct fh_pg_site *site, struct fh_fence *seen, uint32_t *version)
+{
+    struct fh_pg_blocking inside;
+    enum fh_code code = open_inside(site, &inside);
+    if (code == FH_OK) {
+        code = fh_pg_site_begin(site, &inside);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_site_fence(site, &inside, seen, version);
+    }
+    fh_pg_blocking_close(&inside);
+    return code;
+}
+
+enum fh_code fh_pg_database_home_create(struct fh_pg_site *site)
+{
+    struct fh_fence seen;
+    uint32_t version = 0;
+    enum presence presence = ABSENT;
+    enum fh_code code = fh_pg_site_lock(site, true);
+    if (code == FH_OK) {
+        code = look(site, &presence);
+    }
+    if (code == FH_OK && presence == PRESENT) {
+        code = look_inside(site, &seen, &version);
+        if (code == FH_OK) {
+            return fh_pg_site_meet(site, &seen, version);
+        }
+    }
+    if ((code == FH_OK && presence == INVALID) || code == FH_NO_TENANT) {
+        code = drop_all(site);
+    }
+    return code == FH_OK ? make(site) : code;
+}
+
+static enum fh_code close_inside(struct fh_pg_site *site)
+{
+    struct fh_pg_blocking inside;
+    enum fh_code code = open_inside(site, &inside);
+    if (code == FH_OK) {
+        code = fh_pg_site_begin(site, &inside);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_site_close_fence(site, &inside);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_blocking_commit(&inside);
+    }
+    fh_fault_point("pg.erase.fence");
+    fh_pg_blocking_close(&inside);
+    return code == FH_NO_TENANT ? FH_OK : code;
+}
+
+enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
+{
+    enum presence presence = ABSENT;
+    enum fh_code code = fh_pg_site_lock(site, true);
+    if (code == FH_OK) {
+        code = look(site, &presence);
+    }
+    if (code == FH_OK && presence == PRESENT) {
+        code = close_inside(site);
+    }
+    return code == FH_OK ? drop_all(site) : code;
+}
