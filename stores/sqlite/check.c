@@ -296,7 +296,8 @@ static void check_strangers(struct check *check)
     if (fh_sqlite_conn_pragma(
             &check->conn,
             "SELECT count(*) FROM main.sqlite_schema s WHERE substr(s.name,1,7)<>'sqlite_' AND "
-            "sql IS NOT NULL AND NOT EXISTS(SELECT 1 FROM main.sqlite_schema m WHERE "
+            "sql IS NOT NULL AND NOT(s.type='table' AND s.name='fh_bridge') AND NOT EXISTS(SELECT "
+            "1 FROM main.sqlite_schema m WHERE "
             "m.type='table' "
             "AND m.name=substr(s.name,1,36)||'fh_meta')",
             &strangers, &error) != FH_OK) {
@@ -339,7 +340,6 @@ static enum fh_code init(struct check *check, const char *path, const struct fh_
     check->count = op->count;
     fh_sqlite_conn_init(&check->conn, FH_SQLITE_CHECKER, path, clock, NULL);
     check->conn.deadline_us = check->request->deadline_us;
-    check->conn.bridge = bridge;
     fh_arena_init(&check->arena, COMPARED_BYTES_MAX);
     if (check->findings == NULL) {
         check->count = 0;
@@ -362,6 +362,7 @@ enum fh_code fh_sqlite_check(const char *path, const struct fh_home *home,
     if (fh_sqlite_conn_open(&check.conn, &error) != FH_OK) {
         add(&check, false, check.file, error.message);
     } else {
+        check.conn.bridge = check.bridge;
         check_journal(&check);
         check_integrity(&check);
         check_tables(&check, home);

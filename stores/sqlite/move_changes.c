@@ -64,7 +64,7 @@ static enum fh_code say(struct fh_request *request, enum fh_code code)
 static enum fh_code note_key(struct page *page, const struct fh_key *key)
 {
     fh_buf_clear(&page->text);
-    fh_buf_printf(&page->text, "%u", key->table->position);
+    fh_buf_printf(&page->text, "%u", key->table->id);
     for (uint16_t i = 0; i < key->table->key_count; i++) {
         const struct fh_value *value = &key->values[i];
         /* All others have a fixed length, or (numeric) begin with it. */
@@ -135,16 +135,13 @@ static enum fh_code read_now(struct fh_sqlite_conn *conn, struct fh_request *req
     return code;
 }
 
-/* The record may be of an older model: the same table, as the scope's schema has it. */
+/* The record may be of an older model: the same table, as the scope's schema has it; NULL: it has
+ * been dropped. */
 static const struct fh_table *table_now(const struct fh_request *request,
                                         const struct fh_table *then)
 {
-    const struct fh_schema *schema = request->scope.schema;
-    const struct fh_table *now =
-        then->position < schema->table_count ? schema->tables[then->position] : NULL;
-    return now != NULL && fh_str_eq(now->name, then->name) && now->key_count == then->key_count
-               ? now
-               : NULL;
+    const struct fh_table *now = fh_schema_table_by_id(request->scope.schema, then->id);
+    return now != NULL && now->key_count == then->key_count ? now : NULL;
 }
 
 static enum fh_code add_key(struct fh_sqlite_conn *conn, struct page *page,
@@ -155,7 +152,7 @@ static enum fh_code add_key(struct fh_sqlite_conn *conn, struct page *page,
     struct fh_key key = *named; /* its bytes are the record's */
     key.table = table_now(request, named->table);
     if (key.table == NULL) {
-        return say(request, FH_CORRUPT);
+        return FH_OK; /* dropped since: nothing is left to move */
     }
     enum fh_code code = note_key(page, &key);
     if (code == FH_EXISTS) {

@@ -93,7 +93,7 @@ static enum fh_code check_children_in(struct fh_sqlite_conn *conn, struct fh_req
                                       const struct fh_table *child, const struct fh_key *key)
 {
     for (uint16_t i = 0; i < child->foreign_key_count; i++) {
-        if (!fh_str_eq(child->foreign_keys[i].target->name, key->table->name)) {
+        if (child->foreign_keys[i].target->id != key->table->id) {
             continue;
         }
         bool found = false;
