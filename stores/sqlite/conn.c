@@ -11,8 +11,9 @@
 #include <time.h>
 
 #include "base/assert.h"
-#include "stores/sqlite/ddl.h"
 #include "stores/sqlite/errors.h"
+#include "stores/sqlite/identity.h"
+#include "stores/sqlite/layout.h"
 
 #define PROGRESS_STEPS \
     2000 /* of the virtual machine, between two looks at the clock: some 100 us */
@@ -43,6 +44,29 @@ void fh_sqlite_conn_use_home(struct fh_sqlite_conn *conn, const struct fh_home *
     }
     memcpy(conn->prefix, home->name, len);
     memcpy(conn->prefix + len, "__", sizeof("__"));
+}
+
+void fh_sqlite_conn_use_place(struct fh_sqlite_conn *conn, const struct fh_sqlite_place *place)
+{
+    if (conn->db != NULL && strcmp(conn->path, place->path) != 0) {
+        fh_sqlite_conn_close(conn);
+    }
+    conn->place = place;
+    conn->path = place->path;
+    conn->bridge = place->bridge;
+}
+
+/* One home's file, whose name comes and goes. */
+static bool is_alone(const struct fh_sqlite_conn *conn)
+{
+    return conn->place != NULL && conn->place->directory[0] != '\0';
+}
+
+static bool has_moved(const struct fh_sqlite_conn *conn)
+{
+    int moved = 0;
+    int rc = sqlite3_file_control(conn->db, "main", SQLITE_FCNTL_HAS_MOVED, &moved);
+    return rc != SQLITE_OK || moved != 0;
 }
 
 static bool enforced(const struct fh_sqlite_conn *conn)
@@ -249,6 +273,9 @@ static int harden(struct fh_sqlite_conn *conn)
         rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_ENABLE_FKEY,
                                conn->role == FH_SQLITE_WRITER, (int *)NULL);
     }
+    if (rc == SQLITE_OK && is_alone(conn)) { /* layout.h */
+        rc = sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 1, (int *)NULL);
+    }
     sqlite3_limit(conn->db, SQLITE_LIMIT_ATTACHED, 0);
     sqlite3_limit(conn->db, SQLITE_LIMIT_SQL_LENGTH, SQL_LEN_MAX);
     sqlite3_limit(conn->db, SQLITE_LIMIT_WORKER_THREADS, 0);
@@ -257,9 +284,17 @@ static int harden(struct fh_sqlite_conn *conn)
 
 static enum fh_code configure(struct fh_sqlite_conn *conn, struct fh_error *error)
 {
-    enum fh_code code = fh_sqlite_conn_exec(
-        conn, "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA cache_size=-16000",
-        error);
+    char sql[160];
+    sqlite3_snprintf(sizeof(sql), sql,
+                     "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA cache_size=-%d",
+                     is_alone(conn) ? FH_SQLITE_CACHE_SMALL_KIB : FH_SQLITE_CACHE_KIB);
+    enum fh_code code = fh_sqlite_conn_exec(conn, sql, error);
+    if (code == FH_OK && conn->making) { /* one file at its end, and no shared memory beside it */
+        return fh_sqlite_conn_exec(conn,
+                                   "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
+                                   "PRAGMA synchronous=OFF",
+                                   error);
+    }
     if (code != FH_OK || conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER) {
         return code;
     }
@@ -282,73 +317,6 @@ static enum fh_code configure(struct fh_sqlite_conn *conn, struct fh_error *erro
     return code;
 }
 
-static enum fh_code ddl_cb(void *arg, const struct fh_sqlite_ddl *ddl, struct fh_error *error)
-{
-    return fh_sqlite_conn_exec(arg, ddl->sql, error);
-}
-
-/* In one transaction, so that a crash leaves an empty file or a complete one. */
-static enum fh_code make_system(struct fh_sqlite_conn *conn, struct fh_error *error)
-{
-    int64_t id = 0;
-    enum fh_code code = fh_sqlite_conn_exec(conn, "BEGIN IMMEDIATE", error);
-    if (code != FH_OK) {
-        return code;
-    }
-    code = fh_sqlite_conn_pragma(conn, "PRAGMA application_id", &id, error);
-    if (code == FH_OK && id == 0) { /* else another process was faster */
-        static const struct fh_sqlite_ddl_home shared = {.dedicated = false};
-        code = fh_sqlite_ddl_system(&shared, ddl_cb, conn, error);
-        if (code == FH_OK) {
-            char sql[96];
-            sqlite3_snprintf(sizeof(sql), sql, "PRAGMA application_id=%d; PRAGMA user_version=%d",
-                             FH_SQLITE_APPLICATION_ID, FH_SQLITE_FORMAT);
-            code = fh_sqlite_conn_exec(conn, sql, error);
-        }
-    }
-    if (code == FH_OK) {
-        code = fh_sqlite_conn_exec(conn, "COMMIT", error);
-    }
-    if (code != FH_OK && fh_sqlite_conn_in_transaction(conn)) {
-        enum fh_code ignored = fh_sqlite_conn_exec(conn, "ROLLBACK", NULL);
-        (void)ignored; /* the connection is closed next, which rolls back as well */
-    }
-    return code;
-}
-
-static enum fh_code identify(struct fh_sqlite_conn *conn, struct fh_error *error)
-{
-    int64_t id = 0;
-    int64_t format = 0;
-    int64_t objects = 0;
-    enum fh_code code = fh_sqlite_conn_pragma(conn, "PRAGMA application_id", &id, error);
-    if (code == FH_OK) {
-        code =
-            fh_sqlite_conn_pragma(conn, "SELECT count(*) FROM main.sqlite_schema", &objects, error);
-    }
-    if (code == FH_OK && id == 0 && objects == 0) {
-        if (conn->role != FH_SQLITE_WRITER) {
-            return fh_error_set(error, FH_UNAVAILABLE, "the store's file is being made; retry");
-        }
-        code = make_system(conn, error);
-        id = FH_SQLITE_APPLICATION_ID;
-    }
-    if (code == FH_OK && id != FH_SQLITE_APPLICATION_ID) {
-        return fh_error_set(error, FH_INVALID,
-                            "shared.db in the store's directory was not made by Freehold");
-    }
-    if (code == FH_OK) {
-        code = fh_sqlite_conn_pragma(conn, "PRAGMA user_version", &format, error);
-    }
-    if (code == FH_OK && format > FH_SQLITE_FORMAT) {
-        return fh_error_set(error, FH_PRECONDITION,
-                            "the store's file has format %lld, made by a newer Freehold; this one "
-                            "knows %d",
-                            (long long)format, FH_SQLITE_FORMAT);
-    }
-    return code;
-}
-
 /* The fault "no enforcement" also stops the triggers. */
 static void follow_faults(struct fh_sqlite_conn *conn)
 {
@@ -363,18 +331,12 @@ static void follow_faults(struct fh_sqlite_conn *conn)
     }
 }
 
-enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error)
+static enum fh_code open_file(struct fh_sqlite_conn *conn, struct fh_error *error)
 {
-    if (conn->broken) {
-        fh_sqlite_conn_close(conn);
-    }
-    if (conn->db != NULL) {
-        follow_faults(conn);
-        return FH_OK;
-    }
     bool reads = conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW |
-                (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
+                (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
+                (conn->making ? SQLITE_OPEN_CREATE : 0);
     int rc = sqlite3_open_v2(conn->path, &conn->db, flags, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_extended_result_codes(conn->db, 1);
@@ -388,8 +350,8 @@ enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *e
     if (code == FH_OK) {
         code = configure(conn, error);
     }
-    if (code == FH_OK) {
-        code = identify(conn, error);
+    if (code == FH_OK && !conn->making && !conn->unidentified) {
+        code = fh_sqlite_identify(conn, error);
     }
     if (code != FH_OK) {
         fh_sqlite_conn_close(conn);
@@ -397,6 +359,39 @@ enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *e
     }
     follow_faults(conn);
     return FH_OK;
+}
+
+/* From the name to the open log under the directory's lock (layout.h). */
+static enum fh_code open_home(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    int lock = -1;
+    enum fh_code code =
+        fh_sqlite_directory_lock(conn->place, false, conn->clock, conn->deadline_us, &lock, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    code = fh_sqlite_file_find(conn->path, error);
+    if (code == FH_OK) {
+        code = open_file(conn, error);
+    }
+    fh_sqlite_directory_unlock(lock);
+    return code;
+}
+
+enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error)
+{
+    if (conn->broken || (conn->db != NULL && is_alone(conn) && has_moved(conn))) {
+        fh_sqlite_conn_close(conn);
+    }
+    if (conn->db != NULL) {
+        follow_faults(conn);
+        return FH_OK;
+    }
+    if (is_alone(conn) && !conn->lock_held) {
+        return open_home(conn, error);
+    }
+    enum fh_code code = conn->bridge ? fh_sqlite_file_find(conn->path, error) : FH_OK;
+    return code == FH_OK ? open_file(conn, error) : code;
 }
 
 void fh_sqlite_conn_close(struct fh_sqlite_conn *conn)
@@ -411,4 +406,20 @@ void fh_sqlite_conn_close(struct fh_sqlite_conn *conn)
     conn->broken = false;
     conn->bound = false;
     conn->schema_version = -1;
+}
+
+void fh_sqlite_conn_fold(struct fh_sqlite_conn *conn)
+{
+    int lock = -1;
+    bool locked =
+        conn->db != NULL && is_alone(conn) && !conn->broken &&
+        fh_sqlite_directory_lock(conn->place, true, conn->clock, INT64_MIN, &lock, NULL) == FH_OK;
+    if (locked && !has_moved(conn)) {
+        /* SQLite looks by itself whether this is the last connection. */
+        sqlite3_db_config(conn->db, SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE, 0, (int *)NULL);
+    }
+    fh_sqlite_conn_close(conn);
+    if (locked) {
+        fh_sqlite_directory_unlock(lock);
+    }
 }

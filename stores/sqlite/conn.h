@@ -44,14 +44,21 @@ enum fh_sqlite_access {
 
 #define FH_SQLITE_PREFIX_MAX (FH_HOME_NAME_MAX + 2) /* "t_<32 hex>__" */
 
-#define FH_SQLITE_APPLICATION_ID 0x46484442 /* "FHDB" */
-#define FH_SQLITE_FORMAT 1                  /* user_version */
+/* A connection's page cache: of a file that all tenants share, and of one of many. */
+#define FH_SQLITE_CACHE_KIB 16000
+#define FH_SQLITE_CACHE_SMALL_KIB 1000
+
+struct fh_sqlite_place;
 
 struct fh_sqlite_conn {
     sqlite3 *db; /* NULL: not open */
     enum fh_sqlite_role role;
     enum fh_sqlite_access access;
-    const char *path; /* borrows */
+    const char *path;                    /* borrows */
+    const struct fh_sqlite_place *place; /* borrows; NULL: nothing is known but the path */
+    bool lock_held;    /* the caller has the lock of the place's directory (layout.h) */
+    bool unidentified; /* whose file it is does not matter: only its header is read */
+    bool making; /* the file is new, and nobody else's: nothing is durable, nothing is looked at */
     const struct fh_clock *clock;
     const struct fh_isolation_faults *faults; /* NULL outside tests */
     struct fh_uuid tenant;
@@ -62,8 +69,8 @@ struct fh_sqlite_conn {
     uint32_t contexts;      /* counted for faults->wrong_context_every */
     int64_t deadline_us;    /* lock waits end then; on readers statements do, too */
     int64_t schema_version; /* of the home, as the last look at a fence saw it; -1: none */
-    bool bridge; /* the file holds many homes of the schema tier; set once, before opening */
-    struct fh_home home;               /* of the request in hand: fh_sqlite_conn_use_home() */
+    bool bridge;            /* the file holds many homes of the schema tier */
+    struct fh_home home;    /* of the request in hand: fh_sqlite_conn_use_home() */
     char prefix[FH_SQLITE_PREFIX_MAX]; /* of its tables' names; "" in a file of one home */
     struct fh_sqlite_statements statements;
     struct fh_sqlite_views views;
@@ -77,9 +84,16 @@ void fh_sqlite_conn_use_home(struct fh_sqlite_conn *conn, const struct fh_home *
 
 void fh_sqlite_conn_init(struct fh_sqlite_conn *conn, enum fh_sqlite_role role, const char *path,
                          const struct fh_clock *clock, const struct fh_isolation_faults *faults);
-/* Opens when it is closed or broken. A writer makes the system tables in an empty file. */
+/* Which file it is about; closes the one that is open, if that is another. `place` is borrowed
+ * until the next call. */
+void fh_sqlite_conn_use_place(struct fh_sqlite_conn *conn, const struct fh_sqlite_place *place);
+/* Opens when it is closed or broken, or when its file has lost its name (layout.h). A writer makes
+ * the system tables in an empty file. FH_NO_TENANT: there is no such file. */
 FH_MUST_CHECK enum fh_code fh_sqlite_conn_open(struct fh_sqlite_conn *conn, struct fh_error *error);
 void fh_sqlite_conn_close(struct fh_sqlite_conn *conn);
+/* Closes, and folds the log of a home's file into it, if nobody else has it open and no lock is in
+ * the way; else the next who opens it does. Other files' logs are folded by any close. */
+void fh_sqlite_conn_fold(struct fh_sqlite_conn *conn);
 
 /* Our own text, in SETUP access. */
 FH_MUST_CHECK enum fh_code fh_sqlite_conn_exec(struct fh_sqlite_conn *conn, const char *sql,

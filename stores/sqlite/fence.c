@@ -1,6 +1,7 @@
 /* Failures of an erase in the middle leave a closed fence and fewer rows: asking again goes on. */
 #include "stores/sqlite/fence.h"
 
+#include "stores/sqlite/homes.h"
 #include "stores/sqlite/owner.h"
 #include "stores/sqlite/version.h"
 
@@ -18,7 +19,9 @@ enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_s
     enum fh_code code = fh_sqlite_statement_get(conn, FH_SQLITE_FENCE_READ, NULL, 0, &scope->tenant,
                                                 &statement, error);
     if (code != FH_OK) {
-        return code;
+        return conn->bridge && (conn->last_rc & 0xff) == SQLITE_ERROR && !fh_sqlite_homes_here(conn)
+                   ? fh_error_set(error, FH_NO_TENANT, "the tenant has no home in this store")
+                   : code;
     }
     code = fh_sqlite_statement_step(conn, statement, &row, error);
     if (code == FH_OK && !row) {
@@ -150,6 +153,15 @@ enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn, struct fh_request 
     return code;
 }
 
+enum fh_code fh_sqlite_fence_same(struct fh_request *request, const struct fh_fence *present)
+{
+    see(request, present);
+    return fh_fence_equal(present, &request->as.home.fence)
+               ? FH_OK
+               : fh_error_set(&request->error, FH_EXISTS,
+                              "the tenant has a home in this store, with another fence");
+}
+
 enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     const struct fh_fence *wanted = &request->as.home.fence;
@@ -162,11 +174,7 @@ enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_reques
         code = fh_sqlite_fence_find(conn, &request->scope, &present, &request->error);
     }
     if (code == FH_OK) {
-        see(request, &present);
-        return fh_fence_equal(&present, wanted)
-                   ? FH_OK
-                   : fh_error_set(&request->error, FH_EXISTS,
-                                  "the tenant has a home in this store, with another fence");
+        return fh_sqlite_fence_same(request, &present);
     }
     if (code != FH_NO_TENANT) {
         return code;
@@ -227,6 +235,21 @@ static enum fh_code touch_fence(struct fh_sqlite_conn *conn, struct fh_request *
         return fh_error_set(&request->error, FH_INTERNAL, "the fence was not written");
     }
     return code;
+}
+
+enum fh_code fh_sqlite_fence_end(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    const struct fh_fence *wanted = &request->as.home.fence;
+    struct fh_fence present;
+    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &present, &request->error);
+    if (code != FH_OK) {
+        return code;
+    }
+    see(request, &present);
+    if (present.generation != wanted->generation) {
+        return fh_error_set(&request->error, FH_MOVED, "the fence has another generation");
+    }
+    return touch_fence(conn, request, FH_SQLITE_FENCE_DELETE, (int64_t)wanted->generation, 0);
 }
 
 /* The state of a move into this home; perhaps there is none. */

@@ -23,6 +23,7 @@ struct fh_snapshot {
     struct fh_list node;
     struct fh_sqlite_view *view; /* NULL: ended */
     struct fh_uuid tenant;
+    struct fh_home home;
     uint32_t pending; /* requests submitted and not done */
     bool closing;
     int64_t used_us;
@@ -45,10 +46,22 @@ static void end_transaction(struct fh_sqlite_conn *conn)
     }
 }
 
+static void use_place(struct fh_sqlite_view *view, const struct fh_home *home)
+{
+    struct fh_sqlite_place place;
+    fh_sqlite_layout_place(view->snapshots->layout, home, &place);
+    if (strcmp(place.path, view->place.path) != 0) {
+        fh_sqlite_conn_fold(&view->conn);
+        view->place = place;
+    }
+    fh_sqlite_conn_use_place(&view->conn, &view->place);
+}
+
 /* An open connection that has the request's schema, in a read transaction. */
 static enum fh_code begin(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     const struct fh_schema *schema = request->scope.schema;
+    use_place(FH_CONTAINER_OF(conn, struct fh_sqlite_view, conn), &request->scope.home);
     enum fh_code code = fh_sqlite_conn_open(conn, &request->error);
     if (code != FH_OK) {
         return code;
@@ -136,13 +149,16 @@ static void common_run(void *ctx, struct fh_work **items, size_t count)
 /* Loop */
 
 void fh_sqlite_snapshots_init(struct fh_sqlite_snapshots *snapshots, const struct fh_env *env,
+                              const struct fh_sqlite_layout *layout,
                               const struct fh_isolation_faults *faults, size_t queue_max)
 {
-    *snapshots = (struct fh_sqlite_snapshots){.env = env, .queue_max = queue_max};
+    *snapshots = (struct fh_sqlite_snapshots){.env = env, .layout = layout, .queue_max = queue_max};
     fh_list_init(&snapshots->handles);
     for (size_t i = 0; i < FH_SNAPSHOTS_MAX; i++) {
+        snapshots->views[i].snapshots = snapshots;
         fh_sqlite_conn_init(&snapshots->views[i].conn, FH_SQLITE_READER, NULL, env->clock, faults);
     }
+    snapshots->common.snapshots = snapshots;
     fh_sqlite_conn_init(&snapshots->common.conn, FH_SQLITE_READER, NULL, env->clock, faults);
 }
 
@@ -262,7 +278,6 @@ static enum fh_code start(struct fh_sqlite_snapshots *snapshots, struct fh_sqlit
     if (view->worker != NULL) {
         return FH_OK;
     }
-    view->conn.path = snapshots->path;
     return fh_worker_start(snapshots->env->loop, "fh-sqlite-m", queue_max, 1, run, view,
                            &view->worker);
 }
@@ -299,6 +314,7 @@ static enum fh_code submit_open(struct fh_sqlite_snapshots *snapshots, struct fh
     }
     snapshot->view = view;
     snapshot->tenant = request->scope.tenant;
+    snapshot->home = request->scope.home;
     snapshot->pending = 1;
     view->held_by = snapshot;
     fh_list_push_back(&snapshots->handles, &snapshot->node);
@@ -323,8 +339,9 @@ static enum fh_code submit_in_view(struct fh_sqlite_snapshots *snapshots,
     if (snapshot == NULL || snapshot->closing) {
         return unavailable(request); /* it was closed */
     }
-    if (!fh_uuid_eq(&snapshot->tenant, &request->scope.tenant)) {
-        return fh_error_set(&request->error, FH_INVALID, "the view is another tenant's");
+    if (!fh_uuid_eq(&snapshot->tenant, &request->scope.tenant) ||
+        !fh_home_equal(&snapshot->home, &request->scope.home)) {
+        return fh_error_set(&request->error, FH_INVALID, "the view is another tenant's or home's");
     }
     if (snapshot->view == NULL && !close) {
         return unavailable(request);

@@ -1,5 +1,7 @@
 /* The mover's readers: long views, and its questions outside of one.
  *
+ * They look at any home of the store: each opens the file that it is asked for.
+ *
  * A view (struct fh_snapshot) is a read transaction on a connection of its own, with a thread of
  * its own, because a page of a move may take long and the store's readers must not wait for it.
  * There are FH_SNAPSHOTS_MAX such readers and one more for what is asked without a view; each is
@@ -27,19 +29,22 @@
 
 #include "base/worker.h"
 #include "stores/sqlite/conn.h"
+#include "stores/sqlite/layout.h"
 
 #define FH_SQLITE_HANDLES_MAX 64
 
 struct fh_sqlite_view {
-    struct fh_sqlite_conn conn;  /* the thread's once it is started */
-    struct fh_worker *worker;    /* NULL: not started yet */
-    struct fh_snapshot *held_by; /* NULL: free */
-    struct fh_work end;          /* asks the thread to end the view */
+    struct fh_sqlite_snapshots *snapshots;
+    struct fh_sqlite_conn conn;   /* the thread's once it is started */
+    struct fh_sqlite_place place; /* of the home it looks at; the thread's, too */
+    struct fh_worker *worker;     /* NULL: not started yet */
+    struct fh_snapshot *held_by;  /* NULL: free */
+    struct fh_work end;           /* asks the thread to end the view */
     bool end_queued;
 };
 
 struct fh_sqlite_snapshots {
-    const char *path; /* borrows; the caller's to set before the first submit */
+    const struct fh_sqlite_layout *layout; /* borrows */
     const struct fh_env *env;
     size_t queue_max;
     struct fh_sqlite_view views[FH_SNAPSHOTS_MAX];
@@ -54,6 +59,7 @@ struct fh_sqlite_snapshots {
 
 /* Nothing is started yet; `faults` is borrowed. */
 void fh_sqlite_snapshots_init(struct fh_sqlite_snapshots *snapshots, const struct fh_env *env,
+                              const struct fh_sqlite_layout *layout,
                               const struct fh_isolation_faults *faults, size_t queue_max);
 /* Is it a request for these readers? */
 bool fh_sqlite_snapshots_serve(enum fh_op op);

@@ -1,7 +1,8 @@
-/* The shared tier on SQLite: one file, `shared.db`, in the store's directory.
+/* A directory of SQLite files as a store; layout.h says which.
  *
- * Happy path: submit hands a request to the thread of the writer, the least busy reader or one of
- * the mover's readers, which executes it and leaves its code; on the loop it is completed, or put
+ * Happy path: submit hands a request of the shared home to the thread of the writer or the least
+ * busy reader, one of a dedicated home to its file's lane, the mover's to one of its readers. That
+ * thread executes it and leaves its code; on the loop it is completed, or put
  * into the queue again when the thread asks for that (writer.h).
  *
  * Failures: open() refuses what will not get better (no directory, not our file, damaged, no room);
@@ -9,26 +10,19 @@
  * Closing lets everything queued end; what would need another turn ends with FH_SHUTTING_DOWN. A
  * start that fails half-way is undone by the same road, without a callback.
  *
- * See conn.h (isolation), writer.h (groups), reader.h (batches), snapshot.h (views), ddl.c
- * (tables).
+ * See lanes.h (dedicated homes), homes.h (making and dropping them), conn.h (isolation), writer.h
+ * (groups), reader.h (batches), snapshot.h (views), ddl.c (tables).
  */
 #include "stores/sqlite/sqlite.h"
 
-#include <errno.h>
-#include <fcntl.h>
-#include <limits.h>
 #include <pthread.h>
-#include <stdio.h>
-#include <stdlib.h>
-#include <sys/stat.h>
-#include <unistd.h>
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "base/log.h"
 #include "stores/sqlite/admit.h"
 #include "stores/sqlite/ddl.h"
-#include "stores/sqlite/errors.h"
+#include "stores/sqlite/lanes.h"
 #include "stores/sqlite/reader.h"
 #include "stores/sqlite/snapshot.h"
 #include "stores/sqlite/writer.h"
@@ -36,11 +30,11 @@
 #define QUEUE_MAX_DEFAULT 4096
 #define READERS_DEFAULT 2
 #define READERS_MAX 64
-#define FILE_NAME "shared.db"
 
 struct sqlite_store {
     struct fh_store store; /* first */
-    char *path;
+    struct fh_sqlite_layout layout;
+    struct fh_sqlite_place place; /* of shared.db */
     uint32_t queue_max;
     uint32_t outstanding; /* with a worker, or between two turns */
     struct fh_sqlite_writer writer;
@@ -48,6 +42,9 @@ struct sqlite_store {
     uint32_t reader_count; /* started */
     uint32_t next_reader;
     struct fh_sqlite_snapshots snapshots;
+    struct fh_sqlite_homes homes;
+    struct fh_sqlite_lanes lanes;
+    bool has_lanes;   /* and homes: initialised */
     uint32_t workers; /* and a timer; not stopped yet */
     fh_store_closed_cb *closed_cb;
     void *closed_arg;
@@ -64,10 +61,13 @@ static void free_store(struct sqlite_store *self)
         fh_sqlite_conn_close(&self->readers[i].conn);
     }
     fh_sqlite_snapshots_close(&self->snapshots);
+    if (self->has_lanes) {
+        fh_sqlite_lanes_close(&self->lanes);
+        fh_sqlite_homes_close(&self->homes);
+    }
     fh_sqlite_conn_close(&self->writer.eraser);
     fh_sqlite_conn_close(&self->writer.conn); /* last: it folds the log into the file */
     fh_free(self->readers);
-    fh_free(self->path);
     fh_free(self);
 }
 
@@ -95,75 +95,11 @@ static void stop(struct sqlite_store *self)
         return;
     }
     self->workers += fh_sqlite_snapshots_stop(&self->snapshots, stopped_cb, self);
+    self->workers += fh_sqlite_lanes_stop(&self->lanes, stopped_cb, self);
     fh_worker_stop(self->writer.worker, stopped_cb, self);
     for (uint32_t i = 0; i < self->reader_count; i++) {
         fh_worker_stop(self->readers[i].worker, stopped_cb, self);
     }
-}
-
-static enum fh_code path_error(struct fh_error *error, const char *location, int reason)
-{
-    enum fh_code code = FH_UNAVAILABLE;
-    if (reason == ENOSPC || reason == EDQUOT) {
-        code = FH_DISK_FULL;
-    } else if (reason == ENOTDIR || reason == ENOENT || reason == ENAMETOOLONG || reason == ELOOP) {
-        code = FH_INVALID;
-    }
-    return fh_error_set(error, code, "%s: %s", location, strerror(reason));
-}
-
-/* The directory, made when only its last part is missing; its real path, for SQLite refuses links.
- */
-static enum fh_code find_directory(const char *location, char real[PATH_MAX],
-                                   struct fh_error *error)
-{
-    struct stat status;
-    if (location == NULL || location[0] == '\0') {
-        return fh_error_set(error, FH_INVALID, "a sqlite store needs a directory");
-    }
-    if (mkdir(location, 0700) != 0 && errno != EEXIST) {
-        return path_error(error, location, errno);
-    }
-    if (realpath(location, real) == NULL || stat(real, &status) != 0) {
-        return path_error(error, location, errno);
-    }
-    return S_ISDIR(status.st_mode) ? FH_OK : path_error(error, location, ENOTDIR);
-}
-
-/* Makes the name of a new file durable. */
-static enum fh_code sync_directory(const char *directory, struct fh_error *error)
-{
-    int fd = open(directory, O_RDONLY | O_DIRECTORY | O_CLOEXEC);
-    if (fd < 0) {
-        return path_error(error, directory, errno);
-    }
-    int failed = fsync(fd);
-    int reason = errno;
-    close(fd);
-    return failed == 0 ? FH_OK : path_error(error, directory, reason);
-}
-
-/* Makes the file, for this user only. One that is there is not opened here: closing a descriptor of
- * it would drop the locks that SQLite connections of this process hold (POSIX locks belong to the
- * process). */
-static enum fh_code make_file(const char *directory, const char *path, struct fh_error *error)
-{
-    struct stat status;
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd >= 0) {
-        close(fd);
-        return sync_directory(directory, error);
-    }
-    if (errno != EEXIST) {
-        return path_error(error, path, errno);
-    }
-    if (lstat(path, &status) != 0) {
-        return path_error(error, path, errno);
-    }
-    if (!S_ISREG(status.st_mode)) {
-        return fh_error_set(error, FH_INVALID, "%s is not a regular file", path);
-    }
-    return FH_OK;
 }
 
 /* A lock is no reason to refuse: it will be gone some day. */
@@ -176,24 +112,7 @@ static enum fh_code try_file(struct sqlite_store *self, struct fh_error *error)
     if (code == FH_OK || (code == FH_UNAVAILABLE && (conn->last_rc & 0xff) == SQLITE_BUSY)) {
         return FH_OK;
     }
-    return fh_error_set(error, code, "%s: %s", self->path, why.message);
-}
-
-static enum fh_code make_path(struct sqlite_store *self, const char *location,
-                              struct fh_error *error)
-{
-    char real[PATH_MAX];
-    enum fh_code code = find_directory(location, real, error);
-    if (code != FH_OK) {
-        return code;
-    }
-    size_t size = strlen(real) + sizeof("/" FILE_NAME);
-    self->path = fh_malloc(size);
-    if (self->path == NULL) {
-        return fh_error_set(error, FH_NOMEM, "out of memory");
-    }
-    (void)snprintf(self->path, size, "%s/%s", real, FILE_NAME);
-    return make_file(real, self->path, error);
+    return fh_error_set(error, code, "%s: %s", self->place.path, why.message);
 }
 
 static enum fh_code start_workers(struct sqlite_store *self, uint32_t readers,
@@ -206,7 +125,7 @@ static enum fh_code start_workers(struct sqlite_store *self, uint32_t readers,
     self->workers = code == FH_OK ? 1 : 0;
     for (uint32_t i = 0; i < readers && code == FH_OK; i++) {
         struct fh_sqlite_reader *reader = &self->readers[i];
-        fh_sqlite_conn_init(&reader->conn, FH_SQLITE_READER, self->path, env->clock,
+        fh_sqlite_conn_init(&reader->conn, FH_SQLITE_READER, self->place.path, env->clock,
                             self->store.faults);
         code = fh_worker_start(env->loop, "fh-sqlite-r", self->queue_max, FH_SQLITE_READ_BATCH_MAX,
                                fh_sqlite_reader_run, reader, &reader->worker);
@@ -225,6 +144,23 @@ static void configure_once(void)
     (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
 }
 
+static enum fh_code make_homes(struct sqlite_store *self, const struct fh_store_config *config,
+                               uint32_t readers, struct fh_error *error)
+{
+    struct fh_sqlite_lanes_config lanes = {
+        .readers = readers,
+        .open_homes_max = config->open_homes_max,
+        .queue_max = self->queue_max,
+    };
+    if (fh_sqlite_homes_init(&self->homes, &self->layout, config->homes_max) != FH_OK) {
+        return fh_error_set(error, FH_NOMEM, "out of memory");
+    }
+    fh_sqlite_lanes_init(&self->lanes, self->store.env, self->store.faults, &self->layout,
+                         &self->homes, &lanes);
+    self->has_lanes = true;
+    return FH_OK;
+}
+
 static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_config *config,
                                 struct fh_store **out, struct fh_error *error)
 {
@@ -241,12 +177,20 @@ static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_
     fh_sqlite_conn_init(&self->writer.conn, FH_SQLITE_WRITER, NULL, env->clock, self->store.faults);
     fh_sqlite_conn_init(&self->writer.eraser, FH_SQLITE_ERASER, NULL, env->clock,
                         self->store.faults);
-    fh_sqlite_snapshots_init(&self->snapshots, env, self->store.faults, self->queue_max);
-    enum fh_code code = make_path(self, config->location, error);
+    fh_sqlite_snapshots_init(&self->snapshots, env, &self->layout, self->store.faults,
+                             self->queue_max);
+    enum fh_code code = make_homes(self, config, readers, error);
     if (code == FH_OK) {
-        self->writer.conn.path = self->path;
-        self->writer.eraser.path = self->path;
-        self->snapshots.path = self->path;
+        code = fh_sqlite_layout_init(&self->layout, config->location, error);
+    }
+    if (code == FH_OK) {
+        struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+        fh_sqlite_layout_place(&self->layout, &shared, &self->place);
+        fh_sqlite_conn_use_place(&self->writer.conn, &self->place);
+        fh_sqlite_conn_use_place(&self->writer.eraser, &self->place);
+        code = fh_sqlite_file_make(&self->place, error);
+    }
+    if (code == FH_OK) {
         code = try_file(self, error);
     }
     if (code == FH_OK) {
@@ -260,26 +204,6 @@ static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_
     }
     *out = &self->store;
     return FH_OK;
-}
-
-static void done_cb(struct fh_work *work)
-{
-    struct fh_request *request = FH_CONTAINER_OF(work, struct fh_request, work);
-    struct sqlite_store *self = self_of(request->store);
-    if (request->code == FH_SQLITE_AGAIN) {
-        enum fh_code code = fh_worker_submit(self->writer.worker, work);
-        if (code == FH_OK) {
-            return; /* the request is the worker's again */
-        }
-        request->code = code;
-        request->error = (struct fh_error)FH_ERROR_INIT;
-    }
-    FH_ASSERT(self->outstanding > 0);
-    self->outstanding--;
-    if (fh_sqlite_snapshots_serve(request->op)) {
-        fh_sqlite_snapshots_done(&self->snapshots, request);
-    }
-    fh_request_complete(request, request->code);
 }
 
 static struct fh_worker *choose_reader(struct sqlite_store *self)
@@ -301,14 +225,49 @@ static bool is_write(enum fh_op op)
            op == FH_OP_FENCE_SET || op == FH_OP_SCHEMA_APPLY || op == FH_OP_APPLY;
 }
 
+static enum fh_code dispatch(struct sqlite_store *self, struct fh_request *request)
+{
+    bool writes = is_write(request->op);
+    if (fh_sqlite_snapshots_serve(request->op)) {
+        return fh_sqlite_snapshots_submit(&self->snapshots, request);
+    }
+    if (request->op != FH_OP_CHECK && fh_home_is_dedicated(&request->scope.home)) {
+        return fh_sqlite_lanes_submit(&self->lanes, request, writes);
+    }
+    return fh_worker_submit(writes ? self->writer.worker : choose_reader(self), &request->work);
+}
+
+static void done_cb(struct fh_work *work)
+{
+    struct fh_request *request = FH_CONTAINER_OF(work, struct fh_request, work);
+    struct sqlite_store *self = self_of(request->store);
+    if (request->code == FH_SQLITE_AGAIN) {
+        enum fh_code code = dispatch(self, request);
+        if (code == FH_OK) {
+            return; /* the request is the worker's again */
+        }
+        request->code = code;
+        request->error = (struct fh_error)FH_ERROR_INIT;
+    }
+    FH_ASSERT(self->outstanding > 0);
+    self->outstanding--;
+    if (fh_sqlite_snapshots_serve(request->op)) {
+        fh_sqlite_snapshots_done(&self->snapshots, request);
+    }
+    fh_request_complete(request, request->code);
+}
+
 static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *request)
 {
     struct sqlite_store *self = self_of(store);
-    const struct fh_home *home = &request->scope.home;
-    if (request->op != FH_OP_CHECK &&
-        (home->tier != FH_TIER_SHARED || strcmp(home->name, FH_HOME_SHARED) != 0)) {
+    if (request->op == FH_OP_CREDENTIAL) {
         return fh_error_set(&request->error, FH_UNIMPLEMENTED,
-                            "a sqlite store offers the shared home only");
+                            "a sqlite store has no logins; give the tenant a copy of its file, or "
+                            "a home on a PostgreSQL store");
+    }
+    if (request->op == FH_OP_COPY_WITHIN) {
+        return fh_error_set(&request->error, FH_UNIMPLEMENTED,
+                            "homes of a sqlite store are in different files");
     }
     /* The end of a view makes room; it is never refused for want of it. */
     if (self->outstanding >= self->queue_max && request->op != FH_OP_SNAPSHOT_CLOSE) {
@@ -319,13 +278,7 @@ static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *req
         request->as.commit.at_us = fh_clock_realtime_us(store->env->clock);
     }
     request->work.done_cb = done_cb;
-    enum fh_code code = FH_OK;
-    if (fh_sqlite_snapshots_serve(request->op)) {
-        code = fh_sqlite_snapshots_submit(&self->snapshots, request);
-    } else {
-        code = fh_worker_submit(is_write(request->op) ? self->writer.worker : choose_reader(self),
-                                &request->work);
-    }
+    enum fh_code code = dispatch(self, request);
     if (code == FH_OK) {
         self->outstanding++;
     }
@@ -343,7 +296,8 @@ static void sqlite_stats(const struct fh_store *store, struct fh_store_stats *ou
     const struct sqlite_store *self = self_of(store);
     *out = store->counters;
     out->queued = self->outstanding;
-    out->connections = 1 + self->reader_count + fh_sqlite_snapshots_connections(&self->snapshots);
+    out->connections = 1 + self->reader_count + fh_sqlite_snapshots_connections(&self->snapshots) +
+                       fh_sqlite_lanes_connections(&self->lanes);
 }
 
 static void sqlite_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void *arg)
@@ -357,7 +311,8 @@ static void sqlite_close(struct fh_store *store, fh_store_closed_cb *closed_cb, 
 
 const struct fh_store_ops fh_store_sqlite_ops = {
     .engine = "sqlite",
-    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_DURABLE,
+    .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_SCHEMA | FH_CAPABILITY_DATABASE |
+                    FH_CAPABILITY_DURABLE,
     .open = sqlite_open,
     .submit = sqlite_submit,
     .preview = fh_sqlite_ddl_preview,

@@ -22,6 +22,7 @@
 #include "stores/sqlite/commit.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/fence.h"
+#include "stores/sqlite/homes.h"
 #include "stores/sqlite/move_apply.h"
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/schema.h"
@@ -272,6 +273,11 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
     bool more = false;
     conn->deadline_us = request->deadline_us;
     request->code = fh_sqlite_conn_open(conn, &request->error);
+    if (request->code == FH_NO_TENANT) { /* not even the bridge file */
+        request->error = (struct fh_error)FH_ERROR_INIT;
+        request->code = FH_OK;
+        return;
+    }
     fh_sqlite_conn_use_home(conn, &request->scope.home);
     if (request->code == FH_OK) {
         request->code = fh_sqlite_views_use(conn, request->scope.schema, &request->error);
@@ -280,6 +286,9 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
         return;
     }
     request->code = fh_sqlite_home_erase(conn, request, &more);
+    if (request->code == FH_OK && !more && conn->bridge) {
+        request->code = fh_sqlite_homes_drop(conn, &request->error);
+    }
     if (request->code == FH_OK && fh_sqlite_conn_in_transaction(conn)) {
         request->code = finish(conn, &request->error);
     } else {
@@ -355,7 +364,8 @@ static void run_schema(struct fh_sqlite_writer *writer, struct fh_request *reque
 static bool runs_alone(const struct fh_request *request)
 {
     return request->op == FH_OP_HOME_ERASE || request->op == FH_OP_APPLY ||
-           request->op == FH_OP_SCHEMA_APPLY;
+           request->op == FH_OP_SCHEMA_APPLY ||
+           (request->op == FH_OP_HOME_CREATE && fh_home_is_dedicated(&request->scope.home));
 }
 
 /* Fills `entries`; answers how many wait for the group. */
@@ -393,6 +403,32 @@ static size_t prepare(struct fh_sqlite_writer *writer, struct fh_work **items,
     return waiting;
 }
 
+static void run_alone(struct fh_sqlite_writer *writer, struct fh_request *request)
+{
+    bool in_file = request->scope.home.tier == FH_TIER_DATABASE;
+    switch (request->op) {
+    case FH_OP_APPLY:
+        run_apply(writer, request);
+        return;
+    case FH_OP_SCHEMA_APPLY:
+        run_schema(writer, request);
+        return;
+    case FH_OP_HOME_CREATE:
+        FH_ASSERT(writer->homes != NULL);
+        request->code = fh_sqlite_homes_create(writer->homes, &writer->eraser, request);
+        return;
+    default:
+        FH_ASSERT(request->op == FH_OP_HOME_ERASE);
+        if (!in_file) {
+            run_erase(writer, request);
+            return;
+        }
+        fh_sqlite_conn_close(&writer->conn);
+        request->code = fh_sqlite_homes_erase_file(&writer->eraser, request);
+        return;
+    }
+}
+
 void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
 {
     struct fh_sqlite_writer *writer = ctx;
@@ -409,12 +445,6 @@ void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
         if (!runs_alone(request) || request->code != FH_OK) {
             continue;
         }
-        if (request->op == FH_OP_APPLY) {
-            run_apply(writer, request);
-        } else if (request->op == FH_OP_SCHEMA_APPLY) {
-            run_schema(writer, request);
-        } else {
-            run_erase(writer, request);
-        }
+        run_alone(writer, request);
     }
 }

@@ -17,9 +17,12 @@
  * that met a lock and still has time). */
 #define FH_SQLITE_AGAIN FH_CODE_COUNT
 
+struct fh_sqlite_homes;
+
 struct fh_sqlite_writer {
     struct fh_sqlite_conn conn;
-    struct fh_sqlite_conn eraser; /* opened by the first erase or batch of a move */
+    struct fh_sqlite_conn eraser;  /* opened by the first erase or batch of a move */
+    struct fh_sqlite_homes *homes; /* borrows; NULL: the file is of the shared home */
     struct fh_worker *worker;
 };
 

@@ -289,15 +289,18 @@ static void test_reads_follow_writes(void **state)
     }
 }
 
-static void test_other_homes_are_refused(void **state)
+static void test_homes_that_are_not_there(void **state)
 {
     struct fixture *f = *state;
+    for (enum fh_tier tier = FH_TIER_SCHEMA; tier <= FH_TIER_DATABASE; tier++) {
+        struct fh_request request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
+        fh_home_of(tier, &f->a, &request.scope.home);
+        assert_code(fixture_run(f, &request), FH_NO_TENANT);
+        assert_int_equal(request.as.fence.schema_version, 0);
+    }
     struct fh_request request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
-    fh_home_of(FH_TIER_SCHEMA, &f->a, &request.scope.home);
-    assert_code(fixture_run(f, &request), FH_UNIMPLEMENTED);
-    request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
     (void)snprintf(request.scope.home.name, sizeof(request.scope.home.name), "t_1");
-    assert_code(fixture_run(f, &request), FH_UNIMPLEMENTED);
+    assert_code(fixture_run(f, &request), FH_INVALID);
     request = fixture_request(f, FH_OP_FENCE_READ, &f->a);
     assert_code(fixture_run(f, &request), FH_OK);
     assert_int_equal(request.as.fence.seen.generation, 1);
@@ -315,7 +318,7 @@ int main(void)
         FIXTURE_TEST(test_queue_is_bounded),
         FIXTURE_TEST(test_close_with_work_queued),
         FIXTURE_TEST(test_reads_follow_writes),
-        FIXTURE_TEST(test_other_homes_are_refused),
+        FIXTURE_TEST(test_homes_that_are_not_there),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -1,0 +1,82 @@
+/* The threads of dedicated homes: a fixed few, on which files are hashed.
+ *
+ * Each file has one writing and one reading thread, a lane, and its connections belong to those
+ * alone: so a file has one writer at a time and groups are committed per file, as shared.db's are,
+ * and nothing here needs a lock. A lane keeps the files that were used last open, and closes those
+ * that were not used for a while. Bridge files stay open: they are few, and opening one parses the
+ * schemas of all its homes.
+ *
+ * Limits: open_homes_max files of the database tier open for writing, and as many for reading, in
+ * equal shares of the lanes (at least one each); FH_SQLITE_BRIDGE_FILES bridge files. Queues: the
+ * caller bounds what is outstanding; each lane takes as much (FH_FULL).
+ *
+ * Thread: the loop's; what is said of a lane is its thread's. Threads start with the first request.
+ */
+#ifndef FH_STORES_SQLITE_LANES_H
+#define FH_STORES_SQLITE_LANES_H
+
+#include <uv.h>
+
+#include "base/env.h"
+#include "base/map.h"
+#include "stores/sqlite/homes.h"
+#include "stores/sqlite/reader.h"
+#include "stores/sqlite/writer.h"
+
+#define FH_SQLITE_OPEN_HOMES_DEFAULT 256
+#define FH_SQLITE_WRITE_LANES 4
+#define FH_SQLITE_READ_LANES_MAX 64
+#define FH_SQLITE_LANE_BATCH_MAX 64 /* also what one file's group takes */
+#define FH_SQLITE_FILE_IDLE_US 60000000
+
+struct fh_sqlite_lanes;
+
+struct fh_sqlite_lane {
+    struct fh_sqlite_lanes *lanes;
+    struct fh_worker *worker; /* NULL: not started */
+    bool writes;
+    uint32_t files_max;    /* of the database tier */
+    uint32_t alone;        /* how many of them there are */
+    struct fh_map files;   /* struct fh_sqlite_file by place */
+    struct fh_list recent; /* most recently used first */
+    uint32_t open;         /* connections; atomic, for statistics */
+    struct fh_work tidy;   /* asks the thread to close what is idle */
+    bool tidy_queued;      /* the loop's */
+};
+
+struct fh_sqlite_lanes {
+    const struct fh_env *env;
+    const struct fh_isolation_faults *faults; /* borrows */
+    const struct fh_sqlite_layout *layout;    /* borrows */
+    struct fh_sqlite_homes *homes;            /* borrows */
+    size_t queue_max;
+    struct fh_sqlite_lane writers[FH_SQLITE_WRITE_LANES];
+    struct fh_sqlite_lane readers[FH_SQLITE_READ_LANES_MAX];
+    uint32_t reader_count;
+    uv_timer_t timer;
+    bool has_timer;
+    fh_worker_stopped_cb *stopped_cb;
+    void *stopped_arg;
+};
+
+struct fh_sqlite_lanes_config {
+    uint32_t readers;
+    uint32_t open_homes_max; /* 0: the default */
+    size_t queue_max;
+};
+
+void fh_sqlite_lanes_init(struct fh_sqlite_lanes *lanes, const struct fh_env *env,
+                          const struct fh_isolation_faults *faults,
+                          const struct fh_sqlite_layout *layout, struct fh_sqlite_homes *homes,
+                          const struct fh_sqlite_lanes_config *config);
+/* A request of a dedicated home; request->work.done_cb is set by the caller. */
+FH_MUST_CHECK enum fh_code fh_sqlite_lanes_submit(struct fh_sqlite_lanes *lanes,
+                                                  struct fh_request *request, bool writes);
+uint32_t fh_sqlite_lanes_connections(const struct fh_sqlite_lanes *lanes);
+/* Lets what is queued end. `stopped_cb` is called as often as the answer says, later. */
+FH_MUST_CHECK uint32_t fh_sqlite_lanes_stop(struct fh_sqlite_lanes *lanes,
+                                            fh_worker_stopped_cb *stopped_cb, void *arg);
+/* After the last stopped_cb. */
+void fh_sqlite_lanes_close(struct fh_sqlite_lanes *lanes);
+
+#endif
