@@ -122,12 +122,34 @@ static void name_columns(struct fh_error *error, const struct fh_table *table,
                        FH_STR_ARG(table->name), text);
 }
 
+/* A physical constraint spoke that fh_write_evaluate() should have: which one, at least. */
+static void name_check(struct fh_pg_op *op, const struct fh_table *table)
+{
+    const struct fh_pg_failure *failure = &op->failure;
+    const struct fh_check *check = fh_pg_ddl_check_of(table, failure->constraint);
+    if (strcmp(failure->sqlstate, "23514") != 0) {
+        (void)fh_error_set(&op->request->error, FH_CHECK_VIOLATION,
+                           "a value does not fit its column in %.*s", FH_STR_ARG(table->name));
+    } else if (check != NULL) {
+        (void)fh_error_set(&op->request->error, FH_CHECK_VIOLATION, "check %.*s of %.*s",
+                           FH_STR_ARG(check->name), FH_STR_ARG(table->name));
+    } else {
+        /* One that is being added (schema.c), or that of a dedicated home. */
+        (void)fh_error_set(&op->request->error, FH_CHECK_VIOLATION,
+                           "a constraint of %.*s that this schema version does not have",
+                           FH_STR_ARG(table->name));
+    }
+}
+
 void fh_pg_commit_failed(struct fh_pg_op *op, size_t write)
 {
     struct fh_op_commit *commit = &op->request->as.commit;
     struct fh_pg_failure *failure = &op->failure;
     if (write < commit->count) {
         commit->failed_write = write;
+    }
+    if (failure->code == FH_CHECK_VIOLATION && write < commit->count) {
+        name_check(op, commit->writes[write].key.table);
     }
     if (failure->code != FH_UNIQUE_VIOLATION) {
         return;

@@ -316,16 +316,14 @@ static enum fh_code send_parents(struct fh_pg_op *op, struct fh_pg_conn *conn, s
         if (code != FH_OK) {
             return code;
         }
-        /* The target as the request's schema has it: the model may point at an older version's. */
-        const struct fh_table *target =
-            op->request->scope.schema->tables[reference->target->position];
         struct fh_pg_params *params = fh_pg_op_params(op);
         fh_pg_add_uuid(params, &op->request->scope.tenant);
         for (uint16_t k = 0; k < reference->column_count; k++) {
             uint16_t column = reference->columns[k];
             fh_pg_add_value(params, &after->values[column], &after->table->columns[column]);
         }
-        code = fh_pg_op_send(op, conn, FH_PG_PARENT_LOCK, fh_pg_op_fault_flags(op), target, 0);
+        code = fh_pg_op_send(op, conn, FH_PG_PARENT_LOCK, fh_pg_op_fault_flags(op),
+                             reference->target, 0);
     }
     return code;
 }
@@ -338,7 +336,7 @@ static enum fh_code send_children(struct fh_pg_op *op, struct fh_pg_conn *conn, 
     for (uint32_t t = 0; t < schema->table_count; t++) {
         const struct fh_table *child = schema->tables[t];
         for (uint16_t i = 0; i < child->foreign_key_count && code == FH_OK; i++) {
-            if (child->foreign_keys[i].target->position != key->table->position) {
+            if (child->foreign_keys[i].target->id != key->table->id) {
                 continue;
             }
             code = plan(op, PURPOSE_CHILD, write);

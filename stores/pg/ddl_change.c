@@ -97,6 +97,25 @@ static bool all_were_there(const struct fh_table *before, const struct fh_table 
     return before != NULL;
 }
 
+/* References of stored rows are looked at by a query as the owner, whom forced row level security
+ * would show one tenant's rows and call that all. So it is not forced on the owner meanwhile: the
+ * serving roles own nothing and are bound as ever. A dedicated home has its tenant's rows only, and
+ * they are seen in the tenant's context, which schema.c sets. */
+static void force(const struct upgrade *up, const struct fh_table *table, bool forced, bool ahead)
+{
+    if (up->home->tenant != NULL) {
+        return;
+    }
+    alter(up, table);
+    fh_buf_add_text(up->out, forced ? "force row level security" : "no force row level security");
+    if (ahead) {
+        end_ahead(up, table, FH_DDL_LOCK_ALL, false,
+                  forced ? FH_PG_MADE_FORCED : FH_PG_MADE_NOTHING, "");
+    } else {
+        end(up, table, FH_DDL_LOCK_ALL, false);
+    }
+}
+
 /* `added`: what follows "add constraint"; then in two statements ahead, or in one. */
 static void add_constraint(const struct upgrade *up, const struct fh_schema_change *change,
                            const char *name, struct fh_str added, bool ahead, enum fh_ddl_lock lock)
@@ -227,7 +246,15 @@ static void reference_add(const struct upgrade *up, const struct fh_schema_chang
     column_list(&list, key->target, target, key->target->key, key->target->key_count);
     fh_buf_add_text(&text, ") deferrable initially deferred");
     fh_pg_ddl_name(name, 'f', table, key->id, key->name);
+    if (change->before != NULL) {
+        force(up, table, false, ahead);
+        force(up, key->target, false, ahead);
+    }
     add_constraint(up, change, name, fh_buf_str(&text), ahead, FH_DDL_LOCK_WRITES);
+    if (change->before != NULL) {
+        force(up, key->target, true, ahead);
+        force(up, table, true, ahead);
+    }
     close_part(up, &text);
 }
 

@@ -119,7 +119,8 @@ static enum fh_code changes_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return op->step == 0 ? send_records(op, conn) : send_look_ups(op, conn);
 }
 
-/* The record's changes, their tables those of the scope's schema. */
+/* The record's changes, their tables those of the scope's schema, found by id: a key's columns and
+ * their types are the same in every version. */
 static enum fh_code decode(struct fh_pg_op *op, const struct fh_journal_row *row,
                            struct fh_commit_record *out)
 {
@@ -131,13 +132,15 @@ static enum fh_code decode(struct fh_pg_op *op, const struct fh_journal_row *row
     }
     enum fh_code code = fh_commit_record_decode(out, row->changes, (struct fh_str){.data = NULL},
                                                 schema, op->request->arena);
+    size_t kept = 0;
     for (size_t i = 0; code == FH_OK && i < out->change_count; i++) {
-        struct fh_key *key = &out->changes[i].key;
-        if (key->table->position >= schema->table_count) {
-            return FH_CORRUPT;
+        const struct fh_table *table = fh_schema_table_by_id(schema, out->changes[i].key.table->id);
+        if (table != NULL) { /* NULL: dropped since, and its rows with it */
+            out->changes[kept] = out->changes[i];
+            out->changes[kept++].key.table = table;
         }
-        key->table = schema->tables[key->table->position];
     }
+    out->change_count = kept;
     return code;
 }
 

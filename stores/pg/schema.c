@@ -6,7 +6,8 @@
  *           every row, each statement looked for (an earlier attempt may have made it), and made
  *   RUN     system tables if there are none; the old version's view goes; a dedicated home's fence
  *           locked, told, and required to be as the guard says; the changes; version; commit
- *   UNDO    stored rows do not fit what was made ahead: all of that goes again
+ *   UNDO    stored rows do not fit what was made ahead: all of that goes again; or something else
+ *           failed: what was made stays for the next attempt, row level security is forced again
  *
  * Happy path of a small home: three round trips a version, and nothing outside of one transaction.
  *
@@ -71,6 +72,7 @@ struct schema_state {
     bool invalid;
     unsigned fence_at; /* which result of RUN is the fence; 0: none */
     unsigned sent;
+    bool misfit;      /* UNDO: all goes; else it is kept for the next attempt */
     enum fh_code why; /* of UNDO */
     struct fh_error error;
 };
@@ -105,13 +107,18 @@ static enum fh_code send_text(struct fh_pg_op *op, struct fh_pg_conn *conn, cons
 static enum fh_code send_settings(struct fh_pg_op *op, struct fh_pg_conn *conn, int64_t lock,
                                   bool local)
 {
+    /* In a transaction it is the home that is asked first; what goes ahead looks at rows, and those
+     * of a dedicated home are its tenant's. */
+    char tenant[FH_UUID_TEXT_LEN + 1] = FH_PG_NIL_TENANT;
     char text[256];
+    if (!local && is_dedicated(op)) {
+        fh_uuid_format(&op->request->scope.tenant, tenant);
+    }
     (void)snprintf(text, sizeof(text),
                    "select set_config('lock_timeout', '%lld', %s), "
-                   "set_config('statement_timeout', '%lld', %s), set_config('fh.tenant', "
-                   "'" FH_PG_NIL_TENANT "', %s)",
+                   "set_config('statement_timeout', '%lld', %s), set_config('fh.tenant', '%s', %s)",
                    (long long)lock, local ? "true" : "false",
-                   (long long)fh_pg_ms_left(op, STATEMENT_MS_MAX), local ? "true" : "false",
+                   (long long)fh_pg_ms_left(op, STATEMENT_MS_MAX), local ? "true" : "false", tenant,
                    local ? "true" : "false");
     return send_text(op, conn, text, NULL);
 }
@@ -344,12 +351,15 @@ static enum fh_code send_undo(struct fh_pg_op *op, struct fh_pg_conn *conn)
     const struct schema_state *state = op->state;
     const struct fh_pg_ddl_step *step = &state->steps[state->at];
     struct fh_buf text;
-    if (step->made == FH_PG_MADE_INDEX) {
+    if (step->made == FH_PG_MADE_INDEX && state->misfit) {
         return send_drop_index(op, conn, step);
     }
     enum fh_code code = send_settings(op, conn, lock_ms(op), false);
-    if (code != FH_OK || step->made != FH_PG_MADE_CONSTRAINT) {
-        return code; /* nothing was made, or by the statement before it */
+    if (code == FH_OK && step->made == FH_PG_MADE_FORCED) {
+        return send_text(op, conn, step->sql, NULL);
+    }
+    if (code != FH_OK || step->made != FH_PG_MADE_CONSTRAINT || !state->misfit) {
+        return code; /* nothing was made, or by the statement before it, or it may stay */
     }
     fh_buf_init(&text, 512);
     fh_buf_printf(&text, "alter table \"%s\".\"%.*s\" drop constraint if exists \"%s\"",
@@ -517,6 +527,7 @@ static enum fh_pg_next looked(struct fh_pg_op *op)
     const struct schema_state *state = op->state;
     switch (state->steps[state->at].made) {
     case FH_PG_MADE_NOTHING:
+    case FH_PG_MADE_FORCED:
         return go(op, STAGE_AHEAD_MAKE);
     case FH_PG_MADE_INDEX:
         if (state->invalid) {
@@ -542,6 +553,7 @@ static enum fh_pg_next schema_synced(struct fh_pg_op *op)
         return decide(op);
     case STAGE_RUN:
         op->request->as.schema.version_seen = state->to->version;
+        state->step_count = 0;
         return state->to == op->request->as.schema.target ? FH_PG_DONE : go(op, STAGE_LOCK);
     case STAGE_AHEAD_OPEN:
         return go(op, STAGE_AHEAD_LOOK);
@@ -606,19 +618,21 @@ static void schema_failed(struct fh_pg_op *op, unsigned index)
         op->failure.code = op->code; /* the fence was told, then the guard failed for it */
         return;
     }
-    if (rows_do_not_fit(op)) {
-        if (state->step_count > 0) { /* the older version must not be bound by it */
-            state->why = op->failure.code;
-            state->error = op->request->error;
-            state->stage = STAGE_UNDO;
-            state->at = state->at < state->step_count ? state->at : state->step_count - 1;
-            op->retry_elsewhere = true;
-        }
-        return;
+    state->misfit = rows_do_not_fit(op);
+    if (!state->misfit) {
+        tell(op, op->failure.code == FH_CONFLICT
+                     ? "the schema change did not get a lock in time; nothing was changed"
+                     : "the schema change was refused by the server");
     }
-    tell(op, op->failure.code == FH_CONFLICT
-                 ? "the schema change did not get a lock in time; nothing was changed"
-                 : "the schema change was refused by the server");
+    /* The older version must not be bound by what its rows do not fit, and row level security is
+     * forced again, whatever failed. */
+    if (state->step_count > 0 && (state->misfit || state->stage != STAGE_RUN)) {
+        state->why = op->failure.code;
+        state->error = op->request->error;
+        state->stage = STAGE_UNDO;
+        state->at = state->step_count - 1;
+        op->retry_elsewhere = true;
+    }
 }
 
 /* Sent anew from the start, but for an undo, which is what a failure is followed by. */
