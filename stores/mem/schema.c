@@ -78,21 +78,6 @@ static void fill_default(const struct fh_column *column, int64_t now_us, struct 
     }
 }
 
-/* What the column's expression says, as the column holds it. */
-static enum fh_code generate(struct step *step, const struct fh_row *row,
-                             const struct fh_column *column, struct fh_value *out)
-{
-    enum fh_code code = fh_expr_evaluate(column->generated, row, &step->scratch, out, step->error);
-    out->type = column->type;
-    if (code != FH_OK || out->is_null) {
-        return code;
-    }
-    code = fh_value_canonicalize(out, column, &step->scratch, step->error);
-    return code == FH_INVALID ? fh_error_set(step->error, FH_RANGE, "%.*s: out of its range",
-                                             FH_STR_ARG(column->name))
-                              : code;
-}
-
 /* The stored row as a row of `table`, in the scratch arena. */
 static enum fh_code convert(struct step *step, const struct fh_row *stored,
                             const struct fh_table *was, const struct fh_table *table,
@@ -119,7 +104,8 @@ static enum fh_code convert(struct step *step, const struct fh_row *stored,
         if (column->generated == NULL || fh_table_column_by_id(was, column->id) != NULL) {
             continue;
         }
-        enum fh_code code = generate(step, row, column, &values[i]);
+        enum fh_code code =
+            fh_column_generate(column, row, &step->scratch, &values[i], step->error);
         if (code != FH_OK) {
             return code;
         }
@@ -218,16 +204,16 @@ enum fh_code fh_mem_check_row(const struct fh_row *row, const struct fh_table *w
     }
     for (uint16_t i = 0; i < table->check_count; i++) {
         const struct fh_check *check = &table->checks[i];
-        struct fh_value holds = {.is_null = true};
+        bool passes = false;
         if (was != NULL && has_check(was, check->id)) {
             continue;
         }
         fh_arena_reset(scratch);
-        enum fh_code code = fh_expr_evaluate(check->expr, row, scratch, &holds, error);
+        enum fh_code code = fh_check_evaluate(check, row, scratch, &passes, error);
         if (code != FH_OK) {
             return code;
         }
-        if (!holds.is_null && !holds.as.boolean) {
+        if (!passes) {
             return violated(error, FH_CHECK_VIOLATION, table, check->name);
         }
     }

@@ -233,7 +233,7 @@ static void test_without_any_layer_the_probe_sees(void **state)
     begin(s, all);
     assert_int_equal(probe_reads(s), 0);
     s->faults = all;
-    assert_true(probe_reads(s) > 0);
+    suite_assert_leaks(s, probe_reads(s));
     s->faults = (struct fh_isolation_faults){.wrong_context_every = 0};
     assert_int_equal(probe_reads(s), 0);
 }

@@ -467,6 +467,16 @@ struct fh_write *suite_book(struct suite *s, enum fh_write_op op, int64_t author
     return suite_new(s, op, key_book(author, slug));
 }
 
+void suite_assert_leaks(const struct suite *s, size_t leaks)
+{
+    if (s->tier == FH_TIER_SHARED) {
+        assert_true(leaks > 0);
+    } else if (leaks == 0) {
+        print_message("without any layer the home's own border holds (%s.%s)\n", s->engine->name,
+                      fh_tier_name(s->tier));
+    }
+}
+
 void suite_must_write(struct suite *s, const struct fh_uuid *tenant, const struct fh_write *write)
 {
     assert_code(suite_write(s, tenant, write, NULL), FH_OK);
