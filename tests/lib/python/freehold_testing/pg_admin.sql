@@ -68,7 +68,7 @@ grant execute on function fh_admin.close_role(tenant uuid, kind text) to "freeho
 create or replace function fh_admin.end_sessions(tenant uuid, kind text) returns bigint
   language plpgsql security definer set search_path = pg_catalog, pg_temp as $fh_admin$
 begin
-  return (select count(pg_terminate_backend(pid)) from pg_stat_activity
+  return (select count(pg_terminate_backend(pid, 5000)) from pg_stat_activity
     where usename = fh_admin.role_name(tenant, kind));
 end
 $fh_admin$;
