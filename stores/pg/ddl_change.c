@@ -208,6 +208,38 @@ static void check_add(const struct upgrade *up, const struct fh_schema_change *c
     close_part(up, &text);
 }
 
+/* A live record may reference live ones only, which the constraint does not say: it finds the key
+ * of a deleted one, too. Looked at when nobody of the older version is left to delete one. */
+static void look_for_deleted(const struct upgrade *up, const struct fh_schema_change *change,
+                             const struct fh_foreign_key *key, const char *name)
+{
+    const struct fh_table *table = change->after;
+    force(up, table, false, false);
+    if (key->target != table) {
+        force(up, key->target, false, false);
+    }
+    fh_buf_add_text(up->out, "do $fh$ begin if exists (select from ");
+    fh_pg_sql_model_table(up->out, up->home->namespace, table);
+    fh_buf_add_text(up->out, " c join ");
+    fh_pg_sql_model_table(up->out, up->home->namespace, key->target);
+    fh_buf_add_text(up->out, " p on p.tenant_id = c.fh_live");
+    for (uint16_t i = 0; i < key->column_count; i++) {
+        fh_buf_add_text(up->out, " and p.");
+        fh_pg_sql_name(up->out, key->target->columns[key->target->key[i]].name);
+        fh_buf_add_text(up->out, " = c.");
+        fh_pg_sql_name(up->out, table->columns[key->columns[i]].name);
+    }
+    fh_buf_printf(up->out,
+                  " where p.deleted_at is not null) then raise foreign_key_violation using "
+                  "constraint = '%s', table = '%.*s'; end if; end $fh$",
+                  name, FH_STR_ARG(table->name));
+    end(up, table, FH_DDL_LOCK_ALL, true);
+    if (key->target != table) {
+        force(up, key->target, true, false);
+    }
+    force(up, table, true, false);
+}
+
 /* The index and the constraint; the generated column that leads both where the table has none. */
 static void reference_add(const struct upgrade *up, const struct fh_schema_change *change)
 {
@@ -254,6 +286,7 @@ static void reference_add(const struct upgrade *up, const struct fh_schema_chang
     if (change->before != NULL) {
         force(up, key->target, true, ahead);
         force(up, table, true, ahead);
+        look_for_deleted(up, change, key, name);
     }
     close_part(up, &text);
 }
