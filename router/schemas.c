@@ -1,20 +1,19 @@
 /* One job at a time:
  *
  *     load, refresh: LISTING -> models of what the catalog holds -> STORES -> end
- *     apply:         LISTING -> the same, files compared and parsed -> ADDING (one a file) ->
- * STORES
+ *     apply:         LISTING -> the same, files compared and parsed -> ROLLOUT (is one unfinished?)
+ *                    -> ADDING (files and rollout, all or none) -> STORES -> end
  *
- * An error while listing or parsing, validate_only, and a refresh with nothing new end behind
- * LISTING; an error while adding goes on to STORES with what was added.
+ * An error, validate_only, and a refresh with nothing new end behind LISTING.
  *
- * Happy path: the catalog is the truth and comes first; then every store is brought to the newest
- * version, all at once; then the router serves it. A crash in between is healed by the next load.
+ * Happy path: the catalog is the truth and comes first; then every store whose shared home has no
+ * version is brought to the newest, all at once; then the router serves it. A crash in between is
+ * healed by the next load, and the rollout goes on in whichever process takes it.
  *
  * Failures: a file that cannot be parsed or was changed ends the job before anything is written. A
  * store that is away stays behind: requests that need the newer schema fail cleanly there until
- * catch_up. An error in mid-ADDING is told, but what the catalog holds by then goes on to the
- * stores. done_cb is never called within the call that began the job, for every job begins with the
- * catalog or a store.
+ * catch_up. done_cb is never called within the call that began the job, for every job begins with
+ * the catalog or a store.
  */
 #include "router/schemas.h"
 
@@ -45,11 +44,12 @@ struct fh_schemas {
     size_t jobs;
 };
 
-enum job_state { JOB_LISTING, JOB_ADDING, JOB_STORES, JOB_ENDED };
+enum job_state { JOB_LISTING, JOB_ROLLOUT, JOB_ADDING, JOB_STORES, JOB_ENDED };
 
 struct job;
 
 struct store_apply {
+    struct fh_store *store;
     struct fh_request request;
     struct fh_arena arena;
     struct job *job;
@@ -70,6 +70,7 @@ struct job {
         *parsed[FH_MIGRATIONS_MAX]; /* new ones, owned until they are the schemas' */
     size_t parsed_count;
     size_t added; /* of parsed */
+    struct fh_rollout_settings rollout;
     struct fh_audit_context audit;
     int64_t deadline_us;
     struct fh_arena arena;
@@ -174,31 +175,28 @@ static struct store_status *status_of(struct fh_schemas *schemas, const char *na
     return status;
 }
 
-static void note_store(struct job *job, const char *name, enum fh_code code,
-                       const struct fh_request *request)
+static void note_store(struct job *job, const char *name, enum fh_code code, uint32_t version,
+                       const struct fh_error *error)
 {
     struct fh_schemas *schemas = job->schemas;
     const char *text = "";
     if (code != FH_OK) {
-        text = request->error.code == code && request->error.message[0] != '\0'
-                   ? request->error.message
-                   : fh_code_text(code);
+        text =
+            error->code == code && error->message[0] != '\0' ? error->message : fh_code_text(code);
         FH_LOG(schemas->env->log, WARN, "schema.store_behind", FH_KV_TEXT("store", name),
-               FH_KV_INT("version", request->as.schema.target->version), FH_KV_TEXT("why", text));
+               FH_KV_INT("version", version), FH_KV_TEXT("why", text));
         if (job->tell_store) {
-            struct fh_error error = FH_ERROR_INIT;
-            (void)fh_error_set(&error, code, "store %s: %s", name, text);
-            fail_job(job, code, &error);
+            struct fh_error failure = FH_ERROR_INIT;
+            (void)fh_error_set(&failure, code, "store %s: %s", name, text);
+            fail_job(job, code, &failure);
         }
     }
     struct store_status *status = status_of(schemas, name);
     if (status == NULL) {
         return; /* out of memory: it counts as never brought up, and catch_up tries again */
     }
-    if (code == FH_OK) {
-        status->version = request->as.schema.target->version;
-    } else if (request->as.schema.version_seen > 0) {
-        status->version = request->as.schema.version_seen;
+    if (version > 0) {
+        status->version = version;
     }
     (void)snprintf(status->error, sizeof(status->error), "%s", text);
 }
@@ -211,11 +209,10 @@ static void stores_done(struct job *job)
     end_job(job);
 }
 
-static void store_done_cb(struct fh_request *request)
+static void store_over(struct store_apply *apply, enum fh_code code, uint32_t version)
 {
-    struct store_apply *apply = request->arg;
     struct job *job = apply->job;
-    note_store(job, apply->name, request->code, request);
+    note_store(job, apply->name, code, version, &apply->request.error);
     FH_ASSERT(job->outstanding > 0);
     job->outstanding--;
     if (job->outstanding == 0) {
@@ -223,21 +220,57 @@ static void store_done_cb(struct fh_request *request)
     }
 }
 
-static enum fh_code submit_to_store(struct job *job, struct fh_store *store,
-                                    struct store_apply *apply)
+static void made_cb(struct fh_request *request)
 {
-    apply->job = job;
-    (void)snprintf(apply->name, sizeof(apply->name), "%s", store->name);
-    fh_arena_init(&apply->arena, STORE_BYTES_MAX);
-    apply->request = (struct fh_request){
+    struct store_apply *apply = request->arg;
+    store_over(apply, request->code, request->as.schema.version_seen);
+}
+
+/* A shared home without a version is a fresh store's: nobody lives there. */
+static void asked_cb(struct fh_request *request)
+{
+    struct store_apply *apply = request->arg;
+    struct job *job = apply->job;
+    const struct fh_schema *newest = job->schemas->versions.current;
+    uint32_t version = request->as.fence.schema_version;
+    bool answered = request->code == FH_OK || request->code == FH_NO_TENANT;
+    if (!answered || version > 0 || newest->version == 0) {
+        store_over(apply, answered ? FH_OK : request->code, version);
+        return;
+    }
+    fh_arena_reset(&apply->arena);
+    *request = (struct fh_request){
         .op = FH_OP_SCHEMA_APPLY,
         .scope = {.home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}},
         .deadline_us = job->deadline_us,
         .arena = &apply->arena,
-        .done_cb = store_done_cb,
+        .done_cb = made_cb,
         .arg = apply,
-        .as.schema.target = job->schemas->versions.current,
+        .as.schema.target = newest,
     };
+    enum fh_code code = fh_store_submit(apply->store, request);
+    if (code != FH_OK) {
+        store_over(apply, code, 0);
+    }
+}
+
+static enum fh_code submit_to_store(struct job *job, struct fh_store *store,
+                                    struct store_apply *apply)
+{
+    apply->job = job;
+    apply->store = store;
+    (void)snprintf(apply->name, sizeof(apply->name), "%s", store->name);
+    fh_arena_init(&apply->arena, STORE_BYTES_MAX);
+    apply->request = (struct fh_request){
+        .op = FH_OP_FENCE_READ,
+        .scope = {.home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}},
+        .deadline_us = job->deadline_us,
+        .arena = &apply->arena,
+        .done_cb = asked_cb,
+        .arg = apply,
+    };
+    /* Nobody's: it is the home's version that is asked for. */
+    memset(apply->request.scope.tenant.bytes, 0xff, sizeof(apply->request.scope.tenant.bytes));
     enum fh_code code = fh_store_submit(store, &apply->request);
     if (code == FH_OK) {
         job->outstanding++;
@@ -250,7 +283,7 @@ static enum fh_code submit_to_store(struct job *job, struct fh_store *store,
 static void begin_stores(struct job *job)
 {
     struct fh_router *router = job->schemas->router;
-    FH_ASSERT(job->state == JOB_LISTING || job->state == JOB_ADDING);
+    FH_ASSERT(job->state < JOB_STORES);
     job->state = JOB_STORES;
     int64_t now_us = fh_clock_monotonic_us(job->schemas->env->clock);
     if (job->deadline_us < FH_DEADLINE_NONE && job->deadline_us > now_us) {
@@ -274,7 +307,7 @@ static void begin_stores(struct job *job)
         struct store_apply *apply = &job->applies[job->apply_count++];
         enum fh_code code = submit_to_store(job, store, apply);
         if (code != FH_OK) {
-            note_store(job, apply->name, code, &apply->request);
+            note_store(job, apply->name, code, 0, &apply->request.error);
         }
     }
     if (job->outstanding == 0) {
@@ -282,51 +315,113 @@ static void begin_stores(struct job *job)
     }
 }
 
-static void add_next(struct job *job);
+static void fail_and_end(struct job *job, enum fh_code code, const struct fh_error *error)
+{
+    fail_job(job, code, error);
+    end_job(job);
+}
 
 static void added_cb(struct fh_catalog_request *request)
 {
     struct job *job = request->arg;
+    const struct fh_rollout *rollout = &request->as.rollout_create.rollout;
     if (request->code != FH_OK) {
-        fail_job(job, request->code, &request->error);
-        if (job->added == 0) {
-            end_job(job);
-        } else {
-            begin_stores(job);
-        }
+        fail_and_end(job, request->code, &request->error);
         return;
     }
-    fh_schema_versions_adopt(&job->schemas->versions, job->parsed[job->added],
-                             request->as.migration.applied_at_us);
-    job->added++;
-    job->result.applied++;
-    add_next(job);
+    for (; job->added < job->parsed_count; job->added++) {
+        fh_schema_versions_adopt(&job->schemas->versions, job->parsed[job->added],
+                                 rollout->created_at_us);
+    }
+    job->result.applied = (uint32_t)job->added;
+    job->result.has_rollout = true;
+    job->result.rollout = rollout->uuid;
+    begin_stores(job);
 }
 
-static void add_next(struct job *job)
+/* The new files with their rollout. */
+static void add(struct job *job)
 {
-    if (job->added == job->parsed_count) {
-        begin_stores(job);
+    const struct fh_schemas *schemas = job->schemas;
+    struct fh_migration_record *records =
+        FH_ARENA_ARRAY(&job->arena, struct fh_migration_record, job->parsed_count);
+    struct fh_error error = FH_ERROR_INIT;
+    if (records == NULL) {
+        fail_and_end(job, FH_NOMEM, &error);
         return;
+    }
+    for (size_t i = 0; i < job->parsed_count; i++) {
+        records[i] = job->parsed[i]->record;
     }
     job->state = JOB_ADDING;
     job->catalog = (struct fh_catalog_request){
-        .op = FH_CATALOG_MIGRATION_ADD,
+        .op = FH_CATALOG_ROLLOUT_CREATE,
         .deadline_us = job->deadline_us,
         .arena = &job->arena,
         .done_cb = added_cb,
         .arg = job,
         .audit = job->audit,
-        .as.migration = job->parsed[job->added]->record,
+    };
+    job->catalog.as.rollout_create.rollout.uuid =
+        fh_uuid_v7(fh_clock_realtime_us(schemas->env->clock));
+    job->catalog.as.rollout_create.rollout.version =
+        (uint32_t)(schemas->versions.count + job->parsed_count);
+    job->catalog.as.rollout_create.rollout.settings = job->rollout;
+    job->catalog.as.rollout_create.migrations = records;
+    job->catalog.as.rollout_create.migration_count = job->parsed_count;
+    enum fh_code code = fh_catalog_submit(schemas->catalog, &job->catalog);
+    if (code != FH_OK) {
+        fail_and_end(job, code, &job->catalog.error);
+    }
+}
+
+/* The newest rollout, or none. */
+static void rollout_cb(struct fh_catalog_request *request)
+{
+    struct job *job = request->arg;
+    const struct fh_rollout *last = &request->as.rollout_get.rollout;
+    struct fh_error error = request->error;
+    bool there = request->code == FH_OK;
+    if (!there && request->code != FH_NOT_FOUND) {
+        fail_and_end(job, request->code, &error);
+        return;
+    }
+    bool unfinished = there && !fh_rollout_is_finished(last->phase);
+    if (unfinished && job->parsed_count > 0) {
+        enum fh_code code =
+            fh_error_set(&error, FH_PRECONDITION,
+                         "a rollout to version %u is under way: wait for its end, or cancel it, "
+                         "before new files are applied",
+                         last->version);
+        fail_and_end(job, code, &error);
+        return;
+    }
+    bool done = there && last->phase == FH_ROLLOUT_DONE &&
+                last->version == job->schemas->versions.current->version;
+    if (unfinished || (done && job->parsed_count == 0)) {
+        job->result.has_rollout = true;
+        job->result.rollout = last->uuid;
+        begin_stores(job);
+    } else if (job->parsed_count == 0 && job->schemas->versions.current->version == 0) {
+        begin_stores(job);
+    } else {
+        add(job);
+    }
+}
+
+static void ask_rollout(struct job *job)
+{
+    job->state = JOB_ROLLOUT;
+    job->catalog = (struct fh_catalog_request){
+        .op = FH_CATALOG_ROLLOUT_GET, /* the newest */
+        .deadline_us = job->deadline_us,
+        .arena = &job->arena,
+        .done_cb = rollout_cb,
+        .arg = job,
     };
     enum fh_code code = fh_catalog_submit(job->schemas->catalog, &job->catalog);
     if (code != FH_OK) {
-        fail_job(job, code, &job->catalog.error);
-        if (job->added == 0) {
-            end_job(job);
-        } else {
-            begin_stores(job);
-        }
+        fail_and_end(job, code, &job->catalog.error);
     }
 }
 
@@ -382,16 +477,15 @@ static void listed_cb(struct fh_catalog_request *request)
         code = parse_files(job, &error);
     }
     if (code != FH_OK) {
-        fail_job(job, code, &error);
-        end_job(job);
-        return;
-    }
-    if (job->validate_only) {
+        fail_and_end(job, code, &error);
+    } else if (job->validate_only) {
         job->result.applied = (uint32_t)job->parsed_count;
         end_job(job);
-        return;
+    } else if (job->files != NULL) {
+        ask_rollout(job);
+    } else {
+        begin_stores(job);
     }
-    add_next(job);
 }
 
 static struct job *make_job(struct fh_schemas *schemas, int64_t deadline_us,
@@ -480,6 +574,7 @@ static enum fh_code copy_input(struct job *job, const struct fh_migration *files
 
 enum fh_code fh_schemas_apply(struct fh_schemas *schemas, const struct fh_migration *files,
                               size_t count, bool validate_only,
+                              const struct fh_rollout_settings *rollout,
                               const struct fh_audit_context *audit, int64_t deadline_us,
                               fh_schemas_done_cb *done_cb, void *arg)
 {
@@ -499,6 +594,10 @@ enum fh_code fh_schemas_apply(struct fh_schemas *schemas, const struct fh_migrat
         return FH_NOMEM;
     }
     job->validate_only = validate_only;
+    fh_rollout_settings_init(&job->rollout);
+    if (rollout != NULL) {
+        job->rollout = *rollout;
+    }
     enum fh_code code = copy_input(job, files, count, audit);
     if (code != FH_OK) {
         fh_arena_close(&job->arena);
@@ -533,6 +632,41 @@ enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struct fh_store *st
     }
     schemas->jobs++;
     return FH_OK;
+}
+
+enum fh_code fh_schemas_try(const struct fh_schemas *schemas, const struct fh_migration *files,
+                            size_t count, fh_schemas_visit_cb *visit_cb, void *arg,
+                            struct fh_error *error)
+{
+    const struct fh_schema_versions *versions = &schemas->versions;
+    if (versions->current == NULL) {
+        return fh_error_set(error, FH_UNAVAILABLE, "the schema is not loaded yet; retry");
+    }
+    enum fh_code code = fh_schema_versions_compare(versions, files, count, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    size_t made_max = count - versions->count;
+    struct fh_schema_version **made = fh_calloc(made_max + 1, sizeof(*made));
+    if (made == NULL) {
+        return fh_error_set(error, FH_NOMEM, "%s", fh_code_text(FH_NOMEM));
+    }
+    const struct fh_schema *newest = versions->count > 0 ? versions->current : NULL;
+    size_t made_count = 0;
+    for (size_t i = versions->count; i < count && code == FH_OK; i++) {
+        code = fh_schema_version_make(newest, &files[i], &made[made_count], error);
+        if (code == FH_OK) {
+            newest = made[made_count++]->schema;
+        }
+    }
+    if (code == FH_OK) {
+        code = visit_cb(newest != NULL ? newest : versions->current, arg);
+    }
+    while (made_count > 0) {
+        fh_schema_version_free(made[--made_count]);
+    }
+    fh_free(made);
+    return code;
 }
 
 const struct fh_schema *fh_schemas_current(const struct fh_schemas *schemas)

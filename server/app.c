@@ -149,6 +149,16 @@ static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
         code = fh_provisioner_create(&app->env, app->catalog, app->router, SAGAS_MAX,
                                      &app->provisioner);
     }
+    if (code == FH_OK) {
+        struct fh_roller_options rollouts;
+        fh_roller_options_init(&rollouts);
+        rollouts.takeover_after_us = app->config.takeover_ms * 1000;
+        rollouts.beat_us = rollouts.takeover_after_us / BEATS_BEFORE_TAKEOVER;
+        rollouts.poll_us = rollouts.beat_us;
+        rollouts.actor = fh_str_of(program_name(app->kind));
+        code = fh_roller_create(&app->env, app->catalog, app->router, app->schemas, &rollouts,
+                                &app->roller);
+    }
     if (code == FH_OK && app->config.moves_max > 0) {
         struct fh_migrator_options moves;
         fh_migrator_options_init(&moves);
@@ -358,15 +368,27 @@ static void provisioner_closed_cb(void *arg)
     }
 }
 
+static void roller_closed_cb(void *arg)
+{
+    struct fh_app *app = arg;
+    app->roller = NULL;
+    app->services.roller = NULL;
+    if (app->provisioner != NULL) {
+        fh_provisioner_close(app->provisioner, provisioner_closed_cb, app);
+    } else {
+        provisioner_closed_cb(app);
+    }
+}
+
 static void migrator_closed_cb(void *arg)
 {
     struct fh_app *app = arg;
     app->migrator = NULL;
     app->services.migrator = NULL;
-    if (app->provisioner != NULL) {
-        fh_provisioner_close(app->provisioner, provisioner_closed_cb, app);
+    if (app->roller != NULL) {
+        fh_roller_close(app->roller, roller_closed_cb, app);
     } else {
-        provisioner_closed_cb(app);
+        roller_closed_cb(app);
     }
 }
 

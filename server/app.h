@@ -17,6 +17,7 @@
 #include "router/catalog.h"
 #include "router/follower.h"
 #include "router/provision.h"
+#include "router/roller.h"
 #include "router/router.h"
 #include "router/schemas.h"
 #include "router/store_registry.h"
@@ -52,6 +53,7 @@ struct fh_app {
     struct fh_follower *follower; /* from the schema's first load on */
     struct fh_provisioner *provisioner;
     struct fh_migrator *migrator; /* NULL: moves_max is 0 */
+    struct fh_roller *roller;
     struct fh_verifier *verifier;
     struct fh_authenticator authenticators[2]; /* tenant, operator */
     struct fh_metrics *metrics;

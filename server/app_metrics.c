@@ -75,6 +75,47 @@ static void store_metric(const struct fh_app *app, struct fh_buf *out, const cha
     }
 }
 
+static void rollout_metrics(const struct fh_app *app, struct fh_buf *out)
+{
+    static const char name[] = "freehold_rollout_homes";
+    struct fh_roller_stats stats;
+    if (app->roller == NULL) {
+        return;
+    }
+    fh_roller_stats(app->roller, &stats);
+    const struct fh_rollout_progress *progress = &stats.progress;
+    if (stats.working) {
+        uint64_t known = progress->homes_done + progress->homes_failed + progress->homes_waiting;
+        uint64_t pending = progress->homes_total > known ? progress->homes_total - known : 0;
+        fh_metrics_head(out, name, "gauge", "Homes of the rollout that is worked on here.");
+        fh_metrics_sample(out, name, "state", "pending", (double)pending);
+        fh_metrics_sample(out, name, "state", "done", (double)progress->homes_done);
+        fh_metrics_sample(out, name, "state", "failed", (double)progress->homes_failed);
+        fh_metrics_sample(out, name, "state", "waiting", (double)progress->homes_waiting);
+    }
+    const struct {
+        const char *name;
+        const char *type;
+        const char *help;
+        double figure;
+    } rows[] = {
+        {"freehold_rollout_running", "gauge", "Whether a rollout is worked on here.",
+         stats.working ? 1 : 0},
+        {"freehold_rollout_seconds", "gauge", "For how long it has been.",
+         stats.working ? (double)stats.running_us / 1e6 : 0},
+        {"freehold_rollout_homes_applied_total", "counter", "Homes brought to a newer version.",
+         (double)stats.applied},
+        {"freehold_rollout_homes_failed_total", "counter", "Homes that could not be.",
+         (double)stats.failed},
+        {"freehold_rollout_lock_timeouts_total", "counter", "Locks not had in time; tried again.",
+         (double)stats.lock_timeouts},
+    };
+    for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
+        fh_metrics_head(out, rows[i].name, rows[i].type, rows[i].help);
+        fh_metrics_sample(out, rows[i].name, NULL, NULL, rows[i].figure);
+    }
+}
+
 static void move_metrics(const struct fh_app *app, struct fh_buf *out)
 {
     struct fh_migrator_stats stats;
@@ -114,6 +155,7 @@ void fh_app_metrics_source(struct fh_buf *out, void *arg)
     const struct fh_app *app = arg;
     router_metrics(app, out);
     move_metrics(app, out);
+    rollout_metrics(app, out);
     store_metric(app, out, "freehold_store_requests_total", "counter", "Requests submitted.",
                  figure_submitted);
     store_metric(app, out, "freehold_store_failures_total", "counter",

@@ -112,7 +112,8 @@ static void on_catch_up(uv_timer_t *timer)
 static void on_idle_look(uv_timer_t *timer)
 {
     struct fh_app *app = timer->data;
-    if (app->migrator == NULL || fh_migrator_is_idle(app->migrator)) {
+    if ((app->migrator == NULL || fh_migrator_is_idle(app->migrator)) &&
+        fh_roller_is_idle(app->roller)) {
         fh_app_stop(app);
     }
 }
@@ -239,6 +240,7 @@ static void serve(struct fh_app *app)
         .stores = app->stores,
         .page_keys = &app->page_keys,
         .migrator = app->migrator,
+        .roller = app->roller,
         .default_store = app->config.default_store,
     };
     enum fh_code code = start_rpc(app, &error);
@@ -262,6 +264,7 @@ static void serve(struct fh_app *app)
     if (app->migrator != NULL) {
         fh_migrator_start(app->migrator);
     }
+    fh_roller_start(app->roller);
     FH_LOG(app->env.log, INFO, "server.ready", FH_KV_TEXT("data_dir", app->config.data_dir),
            FH_KV_INT("tenant_port", fh_rpc_server_port(app->rpc, "tenant")),
            FH_KV_INT("operator_port", fh_rpc_server_port(app->rpc, "operator")),
@@ -287,6 +290,7 @@ static void work(struct fh_app *app)
     if (app->migrator != NULL) {
         fh_migrator_start(app->migrator);
     }
+    fh_roller_start(app->roller);
     FH_LOG(app->env.log, INFO, "migrator.ready", FH_KV_INT("http_port", fh_http_port(app->http)));
     fh_log_flush(app->env.log);
     (void)printf("freehold-migrator ready: http %d\n", fh_http_port(app->http));

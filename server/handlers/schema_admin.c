@@ -5,10 +5,14 @@
 #include "server/auth/principal.h"
 #include "server/handlers/admin.h"
 #include "server/handlers/refusal.h"
+#include "server/handlers/rollout_admin.h"
+#include "server/handlers/rollout_follow.h"
+#include "server/handlers/rollout_messages.h"
+#include "server/handlers/schema_files.h"
 #include "server/handlers/services.h"
 #include "server/handlers/values.h"
 
-#define NAME_BYTES_MAX 200
+#define REASON_BYTES_MAX 1000
 
 static char *type_text(const struct fh_column *column, struct fh_arena *arena)
 {
@@ -150,61 +154,93 @@ static void get_schema(struct fh_call *call, void *arg)
     fh_call_reply(call, &out.base);
 }
 
+/* -- ApplySchema: files in, then the rollout is waited for ----------------------------------------
+ */
+
 struct apply_call {
     struct fh_call *call;
     struct fh_services *services;
+    uint32_t applied;
+    Freehold__V1__Rollout *rollout; /* as seen last */
 };
 
-static void apply_done_cb(const struct fh_schemas_result *result, void *arg)
+static void answer_apply(struct apply_call *apply)
 {
-    struct apply_call *apply = arg;
     Freehold__V1__Schema schema;
     Freehold__V1__ApplySchemaResponse out = FREEHOLD__V1__APPLY_SCHEMA_RESPONSE__INIT;
-    if (result->code != FH_OK) {
-        struct fh_error error = result->error;
-        fh_call_fail_as(apply->call, result->code, &error);
-        return;
-    }
     enum fh_code code = schema_to_proto(apply->services, fh_call_arena(apply->call), &schema);
     if (code != FH_OK) {
         fh_call_fail_unanswered(apply->call, code);
         return;
     }
     out.schema = &schema;
-    out.applied = result->applied;
+    out.applied = apply->applied;
+    out.rollout = apply->rollout;
     fh_call_reply(apply->call, &out.base);
 }
 
-static enum fh_code parse_files(const Freehold__V1__ApplySchemaRequest *in, struct fh_arena *arena,
-                                struct fh_migration **out, struct fh_error *error)
+/* Whether there is nothing to wait for that will come soon. */
+static bool is_settled(const struct fh_rollout *rollout)
 {
-    if (in->n_migrations == 0 || in->n_migrations > FH_MIGRATIONS_MAX) {
-        return fh_error_field(error, FH_INVALID, "migrations", "give 1 to %d files, not %zu",
-                              FH_MIGRATIONS_MAX, in->n_migrations);
+    return fh_rollout_is_finished(rollout->phase) || rollout->wish == FH_ROLLOUT_WISH_PAUSE ||
+           rollout->progress.at_rest != 0;
+}
+
+static enum fh_code rollout_seen_cb(const struct fh_rollout *rollout, bool last, void *arg)
+{
+    struct apply_call *apply = arg;
+    const Freehold__V1__ApplySchemaRequest *in =
+        (const Freehold__V1__ApplySchemaRequest *)fh_call_request(apply->call);
+    if (!last && !in->no_wait && !is_settled(rollout)) {
+        return FH_OK;
     }
-    struct fh_migration *files = FH_ARENA_ARRAY(arena, struct fh_migration, in->n_migrations);
-    if (files == NULL) {
-        return fh_error_set(error, FH_NOMEM, "out of memory");
+    enum fh_code code = fh_rollout_to_proto(rollout, fh_call_arena(apply->call), &apply->rollout);
+    return code == FH_OK ? FH_CANCELLED : code;
+}
+
+static void rollout_ended_cb(enum fh_code code, const struct fh_error *error, void *arg)
+{
+    struct apply_call *apply = arg;
+    (void)error;
+    if (code != FH_OK) { /* the files are in, and the rollout is under way */
+        fh_call_fail_unanswered(apply->call, code);
+        return;
     }
-    for (size_t i = 0; i < in->n_migrations; i++) {
-        files[i].name = fh_str_of(in->migrations[i]->name);
-        files[i].sql = fh_str_of(in->migrations[i]->sql);
-        if (files[i].name.len == 0 || files[i].name.len > NAME_BYTES_MAX ||
-            files[i].sql.len > FH_MIGRATION_BYTES_MAX) {
-            return fh_error_field(error, FH_INVALID, "migrations",
-                                  "migrations[%zu]: the name has 1 to %d bytes, the file up to "
-                                  "%d",
-                                  i, NAME_BYTES_MAX, FH_MIGRATION_BYTES_MAX);
-        }
-        if (i > 0 && fh_str_cmp(files[i - 1].name, files[i].name) >= 0) {
-            return fh_error_field(error, FH_INVALID, "migrations",
-                                  "file names must sort in the order of application; '%.*s' does "
-                                  "not come after '%.*s'",
-                                  FH_STR_ARG(files[i].name), FH_STR_ARG(files[i - 1].name));
-        }
+    answer_apply(apply);
+}
+
+/* Some of the time is for answering. */
+static int64_t wait_until_us(const struct apply_call *apply)
+{
+    int64_t now_us = fh_clock_monotonic_us(apply->services->env->clock);
+    int64_t deadline_us = fh_call_deadline_us(apply->call);
+    return deadline_us < FH_DEADLINE_NONE && deadline_us > now_us
+               ? now_us + (deadline_us - now_us) / 10 * 9
+               : deadline_us;
+}
+
+static void apply_done_cb(const struct fh_schemas_result *result, void *arg)
+{
+    struct apply_call *apply = arg;
+    if (result->code != FH_OK) {
+        struct fh_error error = result->error;
+        fh_call_fail_as(apply->call, result->code, &error);
+        return;
     }
-    *out = files;
-    return FH_OK;
+    apply->applied = result->applied;
+    if (!result->has_rollout) {
+        answer_apply(apply);
+        return;
+    }
+    if (apply->services->roller != NULL) {
+        fh_roller_wake(apply->services->roller);
+    }
+    enum fh_code code =
+        fh_rollout_follow(apply->services, apply->call, &result->rollout, wait_until_us(apply),
+                          rollout_seen_cb, rollout_ended_cb, apply);
+    if (code != FH_OK) {
+        fh_call_fail_unanswered(apply->call, code);
+    }
 }
 
 static void apply_schema(struct fh_call *call, void *arg)
@@ -214,17 +250,26 @@ static void apply_schema(struct fh_call *call, void *arg)
         (const Freehold__V1__ApplySchemaRequest *)fh_call_request(call);
     struct fh_error error = FH_ERROR_INIT;
     struct fh_migration *files = NULL;
+    struct fh_rollout_settings settings;
     struct apply_call *apply = FH_ARENA_NEW(fh_call_arena(call), struct apply_call);
     if (apply == NULL) {
         fh_call_fail_code(call, FH_NOMEM);
         return;
     }
     *apply = (struct apply_call){.call = call, .services = services};
-    enum fh_code code = parse_files(in, fh_call_arena(call), &files, &error);
+    enum fh_code code = fh_schema_files_parse(in->migrations, in->n_migrations, fh_call_arena(call),
+                                              &files, &error);
     if (code == FH_OK) {
-        struct fh_audit_context audit = fh_call_audit(call, "");
+        code = fh_rollout_settings_from_proto(in->rollout, &settings, &error);
+    }
+    if (code == FH_OK && strlen(in->reason) > REASON_BYTES_MAX) {
+        code = fh_error_field(&error, FH_INVALID, "reason", "reason is longer than %d bytes",
+                              REASON_BYTES_MAX);
+    }
+    if (code == FH_OK) {
+        struct fh_audit_context audit = fh_call_audit(call, in->reason);
         code = fh_schemas_apply(services->schemas, files, in->n_migrations, in->validate_only != 0,
-                                &audit, fh_call_deadline_us(call), apply_done_cb, apply);
+                                &settings, &audit, fh_call_deadline_us(call), apply_done_cb, apply);
     }
     if (code == FH_CONFLICT) {
         (void)fh_error_set(&error, code, "another change of the schema is running; retry");
@@ -237,6 +282,15 @@ static void apply_schema(struct fh_call *call, void *arg)
 static const struct fh_rpc_method methods[] = {
     {"ApplySchema", FH_RPC_UNARY, FH_ACCESS_OPERATOR, apply_schema},
     {"GetSchema", FH_RPC_UNARY, FH_ACCESS_OPERATOR, get_schema},
+    {"DiffSchema", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_schema_diff},
+    {"PreviewSchema", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_schema_preview},
+    {"GetRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_get},
+    {"ListRollouts", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_list},
+    {"ListRolloutHomes", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_list_homes},
+    {"PauseRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_pause},
+    {"ResumeRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_resume},
+    {"CancelRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_cancel},
+    {"WatchRollout", FH_RPC_SERVER_STREAM, FH_ACCESS_OPERATOR, fh_rollout_watch},
 };
 
 struct fh_rpc_service fh_schema_service(struct fh_services *services)

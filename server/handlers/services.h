@@ -11,6 +11,7 @@
 #include "migrator/migrator.h"
 #include "router/catalog.h"
 #include "router/provision.h"
+#include "router/roller.h"
 #include "router/router.h"
 #include "router/schemas.h"
 #include "router/store_registry.h"
@@ -27,6 +28,7 @@ struct fh_services {
     struct fh_store_registry *stores;
     struct fh_page_keys *page_keys;
     struct fh_migrator *migrator; /* NULL: this server runs no moves */
+    struct fh_roller *roller;     /* NULL: nor rollouts */
     const char *default_store;    /* for tenants created without one */
     bool stopping;                /* streams are to end by themselves */
 };

@@ -145,8 +145,7 @@ static void add_stores(struct world *world)
             .owner_location =
                 fh_str_of(fh_pgtest_dsn(options->pg, FH_PGTEST_OWNER, FH_PGTEST_UNIX)),
         };
-        assert_true(fh_pgtest_exec(options->pg, FH_PGTEST_SUPERUSER,
-                                   "drop schema if exists fh_shared cascade"));
+        assert_true(fh_pgtest_reset_homes(options->pg));
         add_store(world, &record);
     }
 }
@@ -163,8 +162,8 @@ static void apply_schema(struct world *world)
 {
     const struct fh_audit_context audit = {.actor = FH_STR("chaos")};
     assert_int_equal(fh_schemas_apply(world->schemas, migrations,
-                                      sizeof(migrations) / sizeof(migrations[0]), false, &audit,
-                                      world_deadline(world), schema_cb, world),
+                                      sizeof(migrations) / sizeof(migrations[0]), false, NULL,
+                                      &audit, world_deadline(world), schema_cb, world),
                      FH_OK);
     world_wait(world);
     const struct fh_schema *schema = fh_schemas_current(world->schemas);
@@ -198,6 +197,23 @@ static void provisioned_cb(const struct fh_saga_result *result, void *arg)
     making->world->done = --making->world->outstanding == 0;
 }
 
+static bool offers(const struct fh_store *store, enum fh_tier tier)
+{
+    static const uint32_t capabilities[] = {[FH_TIER_SHARED] = FH_CAPABILITY_SHARED,
+                                            [FH_TIER_SCHEMA] = FH_CAPABILITY_SCHEMA,
+                                            [FH_TIER_DATABASE] = FH_CAPABILITY_DATABASE};
+    return (store->ops->capabilities & capabilities[tier]) != 0;
+}
+
+static enum fh_tier tier_of(const struct world *world, const struct world_store *store, size_t i)
+{
+    if (world->options.tier != 0) {
+        return world->options.tier;
+    }
+    enum fh_tier tier = (enum fh_tier)(FH_TIER_SHARED + i % 3);
+    return offers(store->outer, tier) ? tier : FH_TIER_SHARED;
+}
+
 static void provision(struct world *world)
 {
     const struct fh_audit_context audit = {.actor = FH_STR("chaos")};
@@ -214,13 +230,16 @@ static void provision(struct world *world)
                        (unsigned long long)random_next(&world->random));
         (void)snprintf(tenant.placement.store, sizeof(tenant.placement.store), "%.40s",
                        store->outer->name);
+        tenant.placement.home.tier = tier_of(world, store, i);
         tenant.slug = fh_str_of(made->slug);
         all[i] = (struct making){.world = world, .tenant = made};
         world->outstanding++;
-        assert_int_equal(fh_tenant_provision(world->provisioner, &tenant, &audit,
-                                             world_deadline(world), provisioned_cb, &all[i],
-                                             &error),
-                         FH_OK);
+        enum fh_code code =
+            fh_tenant_provision(world->provisioner, &tenant, &audit, world_deadline(world),
+                                provisioned_cb, &all[i], &error);
+        if (code != FH_OK) {
+            fail_msg("tenant %s: %s", made->slug, error.message);
+        }
     }
     world_wait(world);
 }

@@ -122,7 +122,7 @@ static void apply_elsewhere(struct fixture *f)
     struct fh_audit_context audit = {.actor = FH_STR("root")};
     load(f, f->other_schemas);
     f->done = false;
-    assert_int_equal(fh_schemas_apply(f->other_schemas, &packages, 1, false, &audit,
+    assert_int_equal(fh_schemas_apply(f->other_schemas, &packages, 1, false, NULL, &audit,
                                       world_deadline(&f->world), done_cb, f),
                      FH_OK);
     wait(f);
@@ -179,7 +179,7 @@ static void lets_an_apply_through(void **state)
     struct fh_audit_context audit = {.actor = FH_STR("root")};
     fh_follower_look(f->follower);
     f->done = false;
-    assert_int_equal(fh_schemas_apply(f->schemas, &packages, 1, false, &audit,
+    assert_int_equal(fh_schemas_apply(f->schemas, &packages, 1, false, NULL, &audit,
                                       world_deadline(&f->world), done_cb, f),
                      FH_OK);
     fh_follower_look(f->follower);

@@ -56,13 +56,40 @@ static enum fh_code apply(struct fixture *f, const struct fh_migration *files, s
 {
     struct fh_audit_context audit = {.actor = FH_STR("root")};
     f->done = false;
-    enum fh_code code = fh_schemas_apply(f->schemas, files, count, validate_only, &audit,
+    enum fh_code code = fh_schemas_apply(f->schemas, files, count, validate_only, NULL, &audit,
                                          world_deadline(&f->world), done_cb, f);
     if (code == FH_OK) {
         wait(f);
         code = f->result.code;
     }
     return code;
+}
+
+/* The rollout that was begun comes to its end, as a roller would bring it. */
+static void finish_rollout(struct fixture *f)
+{
+    struct fh_catalog_request request = {.op = FH_CATALOG_ROLLOUT_GET};
+    request.audit.actor = FH_STR("root");
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    struct fh_rollout rollout = request.as.rollout_get.rollout;
+    assert_true(f->result.has_rollout);
+    assert_true(fh_uuid_eq(&rollout.uuid, &f->result.rollout));
+    assert_int_equal(rollout.version, fh_schemas_current(f->schemas)->version);
+    request = (struct fh_catalog_request){.op = FH_CATALOG_ROLLOUT_CLAIM};
+    request.as.rollout_claim.uuid = rollout.uuid;
+    request.as.rollout_claim.beat = rollout.beat;
+    request.as.rollout_claim.worker = rollout.uuid;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    static const enum fh_rollout_phase phases[] = {FH_ROLLOUT_PLANNED, FH_ROLLOUT_ROLLING,
+                                                   FH_ROLLOUT_DONE};
+    for (size_t i = 0; i < 2; i++) {
+        request = (struct fh_catalog_request){.op = FH_CATALOG_ROLLOUT_ADVANCE};
+        request.as.rollout_advance.uuid = rollout.uuid;
+        request.as.rollout_advance.generation = rollout.generation + 1;
+        request.as.rollout_advance.from = phases[i];
+        request.as.rollout_advance.to = phases[i + 1];
+        assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    }
 }
 
 static void open_schemas(struct fixture *f)
@@ -123,15 +150,25 @@ static void applies_and_loads_again(void **state)
     assert_int_equal(load(f), FH_OK);
     assert_int_equal(apply(f, files, 1, false), FH_OK);
     assert_int_equal(f->result.applied, 1);
+    assert_int_equal(store_version(f), 1); /* a fresh store waits for no rollout */
+    assert_int_equal(apply(f, files, 2, false), FH_PRECONDITION); /* one is under way */
+    assert_int_equal(fh_router_schema(f->world.router)->version, 1);
+    struct fh_uuid first = {{0}};
+    assert_int_equal(apply(f, files, 1, false), FH_OK); /* which is answered again */
+    assert_int_equal(f->result.applied, 0);
+    first = f->result.rollout;
+    finish_rollout(f);
     assert_int_equal(apply(f, files, 2, false), FH_OK);
     assert_int_equal(f->result.applied, 1);
+    assert_false(fh_uuid_eq(&f->result.rollout, &first));
+    finish_rollout(f);
     assert_int_equal(apply(f, files, 2, false), FH_OK); /* nothing new */
     assert_int_equal(f->result.applied, 0);
+    assert_true(f->result.has_rollout);
     const struct fh_schema *schema = fh_router_schema(f->world.router);
     assert_int_equal(schema->version, 2);
     assert_int_equal(schema->table_count, 2);
     assert_int_equal(schema->previous->version, 1);
-    assert_int_equal(store_version(f), 2);
     const struct fh_migration_record *records = fh_schemas_migrations(f->schemas, &count);
     assert_int_equal(count, 2);
     assert_true(fh_str_eq(records[1].name, versions.name));
@@ -166,6 +203,7 @@ static void refuses_what_does_not_fit(void **state)
     struct fh_migration files[] = {packages, versions};
     assert_int_equal(load(f), FH_OK);
     assert_int_equal(apply(f, files, 2, false), FH_OK);
+    finish_rollout(f);
     /* Shorter, changed, renamed, out of order. */
     assert_int_equal(apply(f, files, 1, false), FH_PRECONDITION);
     files[0].sql = FH_STR("create table packages (id bigint primary key);");
@@ -181,7 +219,7 @@ static void refuses_what_does_not_fit(void **state)
         packages,
         versions,
         {FH_STR("0003_ok.sql"), FH_STR("create table t (id int primary key);")},
-        {FH_STR("0004_bad.sql"), FH_STR("\ndrop table packages;")}};
+        {FH_STR("0004_bad.sql"), FH_STR("\ndrop table nothing;")}};
     assert_int_not_equal(apply(f, more, 4, false), FH_OK);
     assert_non_null(strstr(f->result.error.message, "0004_bad.sql:2:"));
     assert_int_equal(f->result.applied, 0);
@@ -195,7 +233,7 @@ static void one_at_a_time(void **state)
     struct fh_audit_context audit = {.actor = FH_STR("root")};
     f->done = false;
     assert_int_equal(fh_schemas_load(f->schemas, world_deadline(&f->world), done_cb, f), FH_OK);
-    assert_int_equal(fh_schemas_apply(f->schemas, &packages, 1, false, &audit,
+    assert_int_equal(fh_schemas_apply(f->schemas, &packages, 1, false, NULL, &audit,
                                       world_deadline(&f->world), done_cb, f),
                      FH_CONFLICT);
     assert_int_equal(fh_schemas_load(f->schemas, world_deadline(&f->world), done_cb, f),
@@ -254,6 +292,7 @@ static void learns_what_others_applied(void **state)
     open_schemas(&other);
     assert_int_equal(load(&other), FH_OK);
     assert_int_equal(apply(&other, files, 1, false), FH_OK);
+    finish_rollout(&other);
     assert_int_equal(apply(f, &versions, 1, false), FH_PRECONDITION);
     assert_int_equal(apply(f, files, 2, false), FH_OK);
     assert_int_equal(f->result.applied, 1);
