@@ -64,6 +64,8 @@ void fh_migrator_wake(struct fh_migrator *migrator);
 /* What a move would be like: asks stores and catalog, changes nothing. */
 struct fh_move_plan {
     struct fh_placement source;
+    char target_store[FH_STORE_NAME_MAX + 1];
+    struct fh_home target_home;
     uint64_t rows;
     uint64_t records;
     uint64_t bytes;             /* an estimate */

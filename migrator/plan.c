@@ -287,6 +287,8 @@ enum fh_code fh_migrator_plan(struct fh_migrator *migrator, const struct fh_move
     plan->deadline_us = deadline_us;
     plan->plan_cb = plan_cb;
     plan->arg = arg;
+    memcpy(plan->result.target_store, move->target_store, sizeof(move->target_store));
+    plan->result.target_home = move->target_home;
     plan->schema = fh_router_schema(migrator->router);
     plan->step = PLAN_TENANT;
     plan->began_us = fh_clock_monotonic_us(migrator->env->clock);

@@ -65,8 +65,8 @@ enum fh_code fh_store_registry_create(const struct fh_env *env, struct fh_router
     return FH_OK;
 }
 
-static const struct fh_store_ops *engine_of(const struct fh_store_registry *registry,
-                                            struct fh_str name)
+const struct fh_store_ops *fh_store_registry_engine(const struct fh_store_registry *registry,
+                                                    struct fh_str name)
 {
     for (size_t i = 0; i < registry->options.engine_count; i++) {
         if (fh_str_eq(fh_str_of(registry->options.engines[i]->engine), name)) {
@@ -165,7 +165,7 @@ static enum fh_code check_record(const struct fh_store_registry *registry,
     if (!fh_str_is_text(record->location) || !fh_str_is_text(record->owner_location)) {
         return fh_error_field(error, FH_INVALID, "store.location", "the location is not text");
     }
-    if (engine_of(registry, record->engine) == NULL) {
+    if (fh_store_registry_engine(registry, record->engine) == NULL) {
         return fh_error_field(error, FH_INVALID, "store.engine", "this server has no engine '%.*s'",
                               FH_STR_ARG(record->engine));
     }
@@ -263,7 +263,8 @@ enum fh_code fh_store_registry_open(struct fh_store_registry *registry,
     }
     code = resolve_location(registry, opened, &config.location, error);
     if (code == FH_OK) {
-        const struct fh_store_ops *engine = engine_of(registry, opened->record.engine);
+        const struct fh_store_ops *engine =
+            fh_store_registry_engine(registry, opened->record.engine);
         code = engine->open(registry->env, &config, &opened->store, error);
     }
     if (code != FH_OK) {

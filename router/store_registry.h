@@ -34,6 +34,9 @@ FH_MUST_CHECK enum fh_code fh_store_registry_create(const struct fh_env *env,
 FH_MUST_CHECK enum fh_code fh_store_registry_open(struct fh_store_registry *registry,
                                                   const struct fh_store_record *record,
                                                   struct fh_store **out, struct fh_error *error);
+/* The operations of an engine that the application brought; NULL: it brought none of the name. */
+const struct fh_store_ops *fh_store_registry_engine(const struct fh_store_registry *registry,
+                                                    struct fh_str name);
 /* As registered; NULL when unknown. Borrowed. */
 const struct fh_store_record *fh_store_registry_record(const struct fh_store_registry *registry,
                                                        struct fh_str name);

@@ -31,6 +31,7 @@
 #include <stdint.h>
 
 #include "base/arena.h"
+#include "base/buf.h"
 #include "base/code.h"
 #include "base/env.h"
 #include "base/error.h"
@@ -355,6 +356,10 @@ struct fh_store_ops {
     enum fh_code (*preview)(const struct fh_schema *from, const struct fh_schema *to,
                             const struct fh_home *home, fh_ddl_cb *cb, void *arg,
                             struct fh_error *error);
+    /* The script that an administrator of the database server runs once before such a store is
+     * registered, for these two roles. Pure. FH_INVALID: no names of roles. NULL: nothing is to be
+     * prepared. */
+    enum fh_code (*prepare)(const char *owner, const char *serving, struct fh_buf *out);
     /* A wish: the request still completes exactly once, perhaps with FH_CANCELLED, perhaps as if
      * nothing was asked. */
     void (*cancel)(struct fh_store *store, struct fh_request *request);

@@ -1,6 +1,8 @@
 /* Happy path: create, fill in, submit, answer. Failures end the call with the catalog's error. */
 #include "server/handlers/admin.h"
 
+#include <stdio.h>
+
 #include "base/assert.h"
 #include "server/auth/authenticate.h"
 #include "server/handlers/refusal.h"
@@ -75,6 +77,51 @@ enum fh_code fh_store_name_parse(const char *name, const char *field, struct fh_
     }
     *out = rest;
     return FH_OK;
+}
+
+enum fh_code fh_tier_from_proto(int tier, const char *field, enum fh_tier *out,
+                                struct fh_error *error)
+{
+    if (tier < 0 || tier > FH_TIER_DATABASE) {
+        return fh_error_field(error, FH_INVALID, field, "%s is none of shared, schema, database",
+                              field);
+    }
+    *out = tier == 0 ? FH_TIER_SHARED : (enum fh_tier)tier;
+    return FH_OK;
+}
+
+static enum fh_code refuse_tier(const struct fh_store *store, enum fh_tier tier, const char *field,
+                                struct fh_error *error)
+{
+    char offered[64] = "";
+    size_t used = 0;
+    for (int i = FH_TIER_SHARED; i <= FH_TIER_DATABASE; i++) {
+        if ((store->ops->capabilities & fh_capability_of_tier((enum fh_tier)i)) != 0) {
+            used += (size_t)snprintf(offered + used, sizeof(offered) - used, "%s%s",
+                                     used > 0 ? ", " : "", fh_tier_name((enum fh_tier)i));
+        }
+    }
+    return fh_error_field(error, FH_PRECONDITION, field,
+                          "store %s does not offer the tier '%s', but %s; choose another store",
+                          store->name, fh_tier_name(tier), offered);
+}
+
+enum fh_code fh_store_suits(const struct fh_services *services, const struct fh_store *store,
+                            enum fh_tier tier, const char *tier_field, const char *region,
+                            struct fh_error *error)
+{
+    if ((store->ops->capabilities & fh_capability_of_tier(tier)) == 0) {
+        return refuse_tier(store, tier, tier_field, error);
+    }
+    const struct fh_store_record *record =
+        fh_store_registry_record(services->stores, fh_str_of(store->name));
+    struct fh_str label = record != NULL ? record->region : FH_STR("");
+    if (region[0] == '\0' || fh_str_eq(label, fh_str_of(region))) {
+        return FH_OK;
+    }
+    return fh_error_field(error, FH_PRECONDITION, "region",
+                          "store %s is labelled with region '%.*s', not '%.64s'; see ListStores",
+                          store->name, FH_STR_ARG(label), region);
 }
 
 enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid, struct fh_str *slug,

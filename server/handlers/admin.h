@@ -33,6 +33,15 @@ struct fh_audit_context fh_call_audit(struct fh_call *call, const char *reason);
 /* "stores/{name}" to the name; FH_INVALID otherwise. */
 FH_MUST_CHECK enum fh_code fh_store_name_parse(const char *name, const char *field,
                                                struct fh_str *out, struct fh_error *error);
+/* Unspecified: shared. FH_INVALID names `field`. */
+FH_MUST_CHECK enum fh_code fh_tier_from_proto(int tier, const char *field, enum fh_tier *out,
+                                              struct fh_error *error);
+/* Whether homes of that tier may be made in the store, and whether it is in the region that is
+ * required ("": any): FH_PRECONDITION names the field, and says what the store offers. */
+FH_MUST_CHECK enum fh_code fh_store_suits(const struct fh_services *services,
+                                          const struct fh_store *store, enum fh_tier tier,
+                                          const char *tier_field, const char *region,
+                                          struct fh_error *error);
 /* "tenants/{uuid}" or "tenants/{slug}": exactly one of the two is set. */
 FH_MUST_CHECK enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid,
                                                 struct fh_str *slug, struct fh_error *error);

@@ -115,6 +115,7 @@ static void tenant_found(struct fh_admin_call *base)
     const Freehold__V1__StartMoveRequest *in =
         (const Freehold__V1__StartMoveRequest *)fh_call_request(base->call);
     state->move.tenant = base->catalog.as.get.tenant.uuid;
+    fh_home_of(state->move.target_home.tier, &state->move.tenant, &state->move.target_home);
     if (in->validate_only) {
         plan(state);
         return;
@@ -141,9 +142,14 @@ static enum fh_code start_from_proto(const Freehold__V1__StartMoveRequest *in,
     }
     if (code == FH_OK) {
         memcpy(move->target_store, store.data, store.len);
-        move->target_home.tier = FH_TIER_SHARED;
-        (void)snprintf(move->target_home.name, sizeof(move->target_home.name), "%s",
-                       FH_HOME_SHARED);
+        code =
+            fh_tier_from_proto((int)in->target_tier, "target_tier", &move->target_home.tier, error);
+    }
+    if (code == FH_OK) {
+        code = fh_store_suits(services, fh_router_store(services->router, store),
+                              move->target_home.tier, "target_tier", in->region, error);
+    }
+    if (code == FH_OK) {
         code = fh_move_settings_from_proto(in->settings, &move->settings, error);
     }
     if (code == FH_OK && strlen(in->request_id) > FH_REQUEST_ID_MAX) {

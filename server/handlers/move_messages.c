@@ -147,6 +147,8 @@ enum fh_code fh_move_to_proto(const struct fh_move *in, struct fh_arena *arena,
     freehold__v1__move__init(move);
     move->phase = (Freehold__V1__MovePhase)in->phase;
     move->wish = (Freehold__V1__MoveWish)in->wish;
+    move->source_tier = (Freehold__V1__Placement__Tier)in->source.home.tier;
+    move->target_tier = (Freehold__V1__Placement__Tier)in->target_home.tier;
     move->source_epoch = in->source.epoch;
     move->generation = in->generation;
     enum fh_code code = texts_to_proto(in, arena, move);
@@ -169,6 +171,9 @@ enum fh_code fh_move_plan_to_proto(const struct fh_move_plan *in, struct fh_aren
     }
     freehold__v1__move_plan__init(plan);
     plan->source_store = fh_arena_printf(arena, "stores/%s", in->source.store);
+    plan->source_tier = (Freehold__V1__Placement__Tier)in->source.home.tier;
+    plan->target_store = fh_arena_printf(arena, "stores/%s", in->target_store);
+    plan->target_tier = (Freehold__V1__Placement__Tier)in->target_home.tier;
     plan->rows = in->rows;
     plan->records = in->records;
     plan->bytes = in->bytes;
@@ -176,8 +181,8 @@ enum fh_code fh_move_plan_to_proto(const struct fh_move_plan *in, struct fh_aren
     plan->pause_predicted = duration(in->pause_predicted_us, arena);
     plan->refusal = copy(arena, fh_str_of(in->refusal != NULL ? in->refusal : ""));
     *out = plan;
-    return plan->source_store != NULL && plan->duration != NULL && plan->pause_predicted != NULL &&
-                   plan->refusal != NULL
+    return plan->source_store != NULL && plan->target_store != NULL && plan->duration != NULL &&
+                   plan->pause_predicted != NULL && plan->refusal != NULL
                ? FH_OK
                : FH_NOMEM;
 }

@@ -12,6 +12,7 @@
 
 #define LOCATION_BYTES_MAX 1024
 #define REGION_BYTES_MAX 63
+#define SCRIPT_BYTES_MAX ((size_t)256 * 1024)
 
 static char *copy(struct fh_arena *arena, struct fh_str s)
 {
@@ -33,6 +34,10 @@ static enum fh_code store_to_proto(const struct fh_services *services,
     store->owner_location = copy(arena, in->owner_location);
     store->region = copy(arena, in->region);
     store->may_lose_writes_on_failover = in->may_lose_writes;
+    store->tiers = FH_ARENA_ARRAY(arena, Freehold__V1__Placement__Tier, FH_TIER_DATABASE);
+    if (store->tiers == NULL) {
+        return FH_NOMEM;
+    }
     store->create_time = fh_timestamp_to_proto(in->created_at_us, arena);
     if (store->name == NULL || store->engine == NULL || store->location == NULL ||
         store->owner_location == NULL || store->region == NULL || store->create_time == NULL) {
@@ -42,6 +47,12 @@ static enum fh_code store_to_proto(const struct fh_services *services,
     if (open != NULL) {
         const char *behind = NULL;
         store->schema_version = fh_schemas_store_version(services->schemas, open, &behind);
+        store->credentials = (open->ops->capabilities & FH_CAPABILITY_CREDENTIALS) != 0;
+        for (int tier = FH_TIER_SHARED; tier <= FH_TIER_DATABASE; tier++) {
+            if ((open->ops->capabilities & fh_capability_of_tier((enum fh_tier)tier)) != 0) {
+                store->tiers[store->n_tiers++] = (Freehold__V1__Placement__Tier)tier;
+            }
+        }
     }
     *out = store;
     return FH_OK;
@@ -385,11 +396,55 @@ static void check_store(struct fh_call *call, void *arg)
     }
 }
 
+static enum fh_code write_script(const struct fh_services *services,
+                                 const Freehold__V1__PrepareStoreRequest *in,
+                                 struct fh_arena *arena, char **out, struct fh_error *error)
+{
+    struct fh_str engine = in->engine[0] != '\0' ? fh_str_of(in->engine) : FH_STR("postgresql");
+    const struct fh_store_ops *ops = fh_store_registry_engine(services->stores, engine);
+    if (ops == NULL) {
+        return fh_error_field(error, FH_INVALID, "engine", "this server has no engine '%.64s'",
+                              in->engine);
+    }
+    if (ops->prepare == NULL) {
+        return fh_error_field(error, FH_PRECONDITION, "engine",
+                              "stores of the engine %s need no preparation", ops->engine);
+    }
+    struct fh_buf script;
+    fh_buf_init(&script, SCRIPT_BYTES_MAX);
+    enum fh_code code = ops->prepare(in->owner, in->serving, &script);
+    if (code == FH_OK) {
+        code = fh_buf_code(&script);
+    }
+    *out = code == FH_OK ? copy(arena, fh_buf_str(&script)) : NULL;
+    fh_buf_close(&script);
+    if (code == FH_INVALID) {
+        return fh_error_field(error, code, "owner",
+                              "owner and serving are the names of two roles, of 1 to 63 bytes");
+    }
+    return code == FH_OK && *out == NULL ? FH_NOMEM : code;
+}
+
+static void prepare_store(struct fh_call *call, void *arg)
+{
+    const Freehold__V1__PrepareStoreRequest *in =
+        (const Freehold__V1__PrepareStoreRequest *)fh_call_request(call);
+    Freehold__V1__PrepareStoreResponse out = FREEHOLD__V1__PREPARE_STORE_RESPONSE__INIT;
+    struct fh_error error = FH_ERROR_INIT;
+    enum fh_code code = write_script(arg, in, fh_call_arena(call), &out.sql, &error);
+    if (code != FH_OK) {
+        fh_call_fail_as(call, code, &error);
+        return;
+    }
+    fh_call_reply(call, &out.base);
+}
+
 static const struct fh_rpc_method methods[] = {
     {"CreateStore", FH_RPC_UNARY, FH_ACCESS_OPERATOR, create_store},
     {"GetStore", FH_RPC_UNARY, FH_ACCESS_OPERATOR, get_store},
     {"ListStores", FH_RPC_UNARY, FH_ACCESS_OPERATOR, list_stores},
     {"CheckStore", FH_RPC_UNARY, FH_ACCESS_OPERATOR, check_store},
+    {"PrepareStore", FH_RPC_UNARY, FH_ACCESS_OPERATOR, prepare_store},
 };
 
 struct fh_rpc_service fh_store_admin_service(struct fh_services *services)

@@ -5,6 +5,7 @@
 
 #include "server/auth/principal.h"
 #include "server/handlers/admin.h"
+#include "server/handlers/credentials.h"
 #include "server/handlers/refusal.h"
 #include "server/handlers/services.h"
 #include "server/handlers/values.h"
@@ -107,7 +108,8 @@ static void saga_done_cb(const struct fh_saga_result *result, void *arg)
     struct fh_call *call = arg;
     if (result->code != FH_OK) {
         struct fh_error error = result->error;
-        if (error.field[0] != '\0') { /* the catalog's: of the tenant, as in the request */
+        if (error.field[0] != '\0' && strcmp(error.field, "tier") != 0) {
+            /* the catalog's: of the tenant, as in the request */
             char field[FH_ERROR_FIELD_MAX];
             (void)snprintf(field, sizeof(field), "tenant.%.64s", error.field);
             (void)fh_error_field(&error, error.code, field, "%s", result->error.message);
@@ -209,6 +211,14 @@ static enum fh_code tenant_from_proto(const Freehold__V1__CreateTenantRequest *i
                               FH_STR_ARG(store));
     }
     memcpy(out->placement.store, store.data, store.len);
+    enum fh_code code = fh_tier_from_proto((int)in->tier, "tier", &out->placement.home.tier, error);
+    if (code == FH_OK) {
+        code = fh_store_suits(services, fh_router_store(services->router, store),
+                              out->placement.home.tier, "tier", in->region, error);
+    }
+    if (code != FH_OK) {
+        return code;
+    }
     return labels_from_proto(tenant, arena, out, error);
 }
 
@@ -429,6 +439,9 @@ static const struct fh_rpc_method methods[] = {
     {"SuspendTenant", FH_RPC_UNARY, FH_ACCESS_OPERATOR, suspend_tenant},
     {"ResumeTenant", FH_RPC_UNARY, FH_ACCESS_OPERATOR, resume_tenant},
     {"DeleteTenant", FH_RPC_UNARY, FH_ACCESS_OPERATOR, delete_tenant},
+    {"IssueCredential", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_credential_issue},
+    {"GetCredential", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_credential_get},
+    {"RevokeCredential", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_credential_revoke},
 };
 
 struct fh_rpc_service fh_tenant_admin_service(struct fh_services *services)

@@ -12,6 +12,7 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
+#include "stores/pg/admin_sql.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/preview.h"
 
@@ -487,6 +488,7 @@ const struct fh_store_ops fh_store_pg_ops = {
     .open = pg_open,
     .submit = pg_submit,
     .preview = fh_pg_preview,
+    .prepare = fh_pg_admin_script,
     .cancel = pg_cancel,
     .stats = pg_stats,
     .close = pg_close,
