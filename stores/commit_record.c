@@ -8,7 +8,11 @@
 #include "stores/commit_record.h"
 
 #include "base/json.h"
+#include "stores/cascade.h"
 #include "stores/image.h"
+
+/* What references' actions add stands behind the commit's own writes. */
+#define CHANGES_MAX (FH_COMMIT_WRITES_MAX + FH_CASCADE_ROWS_MAX)
 
 static bool op_of_letter(const char *letter, enum fh_write_op *out)
 {
@@ -66,7 +70,7 @@ static enum fh_code changes_decode(struct fh_commit_record *record, struct fh_st
     }
     code = FH_CORRUPT;
     size_t count = json_array_size(root);
-    if (!json_is_array(root) || count == 0 || count > FH_COMMIT_WRITES_MAX) {
+    if (!json_is_array(root) || count == 0 || count > CHANGES_MAX) {
         goto out;
     }
     code = FH_NOMEM;

@@ -22,7 +22,8 @@ FH_MUST_CHECK enum fh_code fh_commit_record_decode(struct fh_commit_record *reco
                                                    struct fh_arena *arena);
 
 /* Answers `commit` from an earlier record with its request id: FH_OK (rows, seq, at_us, replayed
- * set) or FH_REQUEST_ID_REUSED when the hashes differ. */
+ * set) or FH_REQUEST_ID_REUSED when the hashes differ. The rows are as they were then, of the
+ * tables of the record's version, whatever version the request is made for. */
 FH_MUST_CHECK enum fh_code fh_commit_replay(struct fh_op_commit *commit,
                                             const uint8_t stored_hash[32],
                                             const struct fh_commit_record *record,

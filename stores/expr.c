@@ -45,15 +45,17 @@ static unsigned scale_of(const struct fh_expr *expr)
     return expr->type == FH_TYPE_NUMERIC ? expr->scale : 0;
 }
 
-/* False when it does not fit. */
+/* False, and the value as it was, when it does not fit. */
 static bool rescale(int64_t *value, unsigned from, unsigned to)
 {
     FH_ASSERT(from <= to);
+    int64_t scaled = *value;
     for (; from < to; from++) {
-        if (__builtin_mul_overflow(*value, 10, value)) {
+        if (__builtin_mul_overflow(scaled, 10, &scaled)) {
             return false;
         }
     }
+    *value = scaled;
     return true;
 }
 

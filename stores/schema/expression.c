@@ -8,245 +8,16 @@
  * Failures: whatever is not in the allowlist (stores/expr.h), with its place and what to do
  * instead. Recursion follows the syntax tree, whose depth FH_DDL_CHAIN_MAX bounds.
  */
-#include "stores/expr.h"
-#include "stores/schema/build.h"
+#include "stores/schema/expression.h"
 
 #include <stdio.h>
 
 #define WHERE "an expression"
-#define SCALE_MAX 18
+static enum fh_code read_operand(const struct fh_ddl_reader *reader, const PgQuery__Node *node,
+                                 int64_t offset, struct fh_ddl_operand *out);
 
-struct reader {
-    struct fh_ddl_build *build;
-    const struct fh_ddl_table *table;
-    bool generated; /* no other generated column may be read */
-};
-
-/* Either a tree, or a constant that has no type yet. */
-struct operand {
-    const struct fh_expr *expr; /* NULL: a constant */
-    struct fh_ddl_constant constant;
-    const PgQuery__TypeName *cast; /* of the constant; NULL: none */
-    int64_t offset;
-    size_t nodes;
-    size_t depth;
-};
-
-struct operands {
-    struct operand *list; /* in scratch */
-    size_t count;
-};
-
-static enum fh_code read_operand(const struct reader *reader, const PgQuery__Node *node,
-                                 int64_t offset, struct operand *out);
-
-static enum fh_code refuse(const struct reader *reader, int64_t offset, const char *what,
-                           const char *advice)
-{
-    return fh_ddl_fail(&reader->build->source, FH_INVALID, offset,
-                       "%s is not supported in an expression: %s", what, advice);
-}
-
-static enum fh_type widened(enum fh_type type)
-{
-    switch (type) {
-    case FH_TYPE_INT16:
-    case FH_TYPE_INT32:
-        return FH_TYPE_INT64;
-    case FH_TYPE_FLOAT32:
-        return FH_TYPE_FLOAT64;
-    default:
-        return type;
-    }
-}
-
-static bool is_exact(enum fh_type type)
-{
-    return type == FH_TYPE_INT64 || type == FH_TYPE_NUMERIC;
-}
-
-static bool is_number(enum fh_type type)
-{
-    return is_exact(type) || type == FH_TYPE_FLOAT64;
-}
-
-static bool fits_together(enum fh_type a, enum fh_type b)
-{
-    return a == b || (is_exact(a) && is_exact(b));
-}
-
-static uint8_t scale_of(const struct fh_expr *expr)
-{
-    return expr->type == FH_TYPE_NUMERIC ? expr->scale : 0;
-}
-
-/* The operation over its arguments, whose constants have types by now. */
-static enum fh_code make(const struct reader *reader, const struct fh_expr *draft,
-                         const struct operand *args, size_t count, int64_t offset,
-                         struct operand *out)
-{
-    const struct fh_ddl_source *source = &reader->build->source;
-    struct fh_expr *expr = FH_ARENA_NEW(reader->build->arena, struct fh_expr);
-    const struct fh_expr **list =
-        FH_ARENA_ARRAY(reader->build->arena, const struct fh_expr *, count);
-    if (expr == NULL || list == NULL) {
-        return fh_ddl_nomem(source);
-    }
-    *out = (struct operand){.expr = expr, .offset = offset, .nodes = 1, .depth = 1};
-    for (size_t i = 0; i < count; i++) {
-        list[i] = args[i].expr;
-        out->nodes += args[i].nodes;
-        out->depth = args[i].depth + 1 > out->depth ? args[i].depth + 1 : out->depth;
-    }
-    if (count > FH_EXPR_ARGS_MAX) {
-        return fh_ddl_fail(source, FH_INVALID, offset, "more than %d operands of one operation",
-                           FH_EXPR_ARGS_MAX);
-    }
-    if (out->nodes > FH_EXPR_NODES_MAX) {
-        return fh_ddl_fail(source, FH_INVALID, offset,
-                           "more than %d operations, columns and constants in one expression",
-                           FH_EXPR_NODES_MAX);
-    }
-    if (out->depth > FH_EXPR_DEPTH_MAX) {
-        return fh_ddl_fail(source, FH_INVALID, offset, "operations more than %d deep",
-                           FH_EXPR_DEPTH_MAX);
-    }
-    *expr = *draft;
-    expr->arg_count = (uint16_t)count;
-    expr->args = count > 0 ? list : NULL;
-    return FH_OK;
-}
-
-/* A cast says again what the place says: anything else would convert. */
-static enum fh_code check_cast(const struct reader *reader, const struct operand *operand,
-                               enum fh_type type)
-{
-    const PgQuery__TypeName *name = operand->cast;
-    if (name == NULL) {
-        return FH_OK;
-    }
-    int64_t at = fh_ddl_place(name->location, operand->offset);
-    if (name->n_typmods > 0) {
-        return fh_ddl_fail(&reader->build->source, FH_INVALID, at,
-                           "a cast with a length or precision is not supported in an expression: "
-                           "leave the parentheses out");
-    }
-    const char *last = name->n_names > 0 ? fh_ddl_string(name->names[name->n_names - 1]) : "";
-    struct fh_column cast = {.type = FH_TYPE_NUMERIC};
-    if (strcmp(last, "numeric") != 0 || name->n_array_bounds > 0) {
-        enum fh_code code = fh_ddl_type(reader->build, name, at, &cast);
-        if (code != FH_OK) {
-            return code;
-        }
-    }
-    if (fits_together(widened(cast.type), type)) {
-        return FH_OK;
-    }
-    return fh_ddl_fail(&reader->build->source, FH_INVALID, at,
-                       "a cast in an expression must be to the type of what the constant stands "
-                       "beside, %s",
-                       fh_type_name(type));
-}
-
-/* The column that a constant of the type would be in; false when it cannot be one. */
-static bool column_for(const struct fh_ddl_constant *constant, enum fh_type type,
-                       struct fh_column *out)
-{
-    *out = (struct fh_column){.name = FH_STR("constant"), .type = type};
-    bool number = constant->kind == FH_DDL_CONSTANT_NUMBER;
-    if (is_number(type) != number ||
-        (type == FH_TYPE_BOOL) != (constant->kind == FH_DDL_CONSTANT_BOOLEAN)) {
-        return false;
-    }
-    if (!is_exact(type)) {
-        return true;
-    }
-    const char *point = memchr(constant->text.data, '.', constant->text.len);
-    size_t digits =
-        point != NULL ? constant->text.len - (size_t)(point - constant->text.data) - 1 : 0;
-    if (memchr(constant->text.data, 'e', constant->text.len) != NULL ||
-        memchr(constant->text.data, 'E', constant->text.len) != NULL || digits > SCALE_MAX) {
-        return false;
-    }
-    out->type = point != NULL ? FH_TYPE_NUMERIC : FH_TYPE_INT64;
-    out->precision = SCALE_MAX;
-    out->scale = (uint8_t)digits;
-    return true;
-}
-
-/* Gives a constant the type of its place. */
-static enum fh_code type_constant(const struct reader *reader, enum fh_type type,
-                                  struct operand *operand)
-{
-    if (operand->expr != NULL) {
-        return FH_OK;
-    }
-    if (operand->constant.kind == FH_DDL_CONSTANT_NULL) {
-        return refuse(reader, operand->constant.offset, "NULL", "write IS NULL or IS NOT NULL");
-    }
-    enum fh_code code = check_cast(reader, operand, type);
-    struct fh_column column;
-    if (code != FH_OK) {
-        return code;
-    }
-    if (!column_for(&operand->constant, type, &column)) {
-        return fh_ddl_fail(&reader->build->source, FH_INVALID, operand->constant.offset,
-                           "this constant stands where %s is needed", fh_type_name(type));
-    }
-    struct fh_expr constant = {
-        .kind = FH_EXPR_CONSTANT, .type = column.type, .scale = column.scale};
-    code = fh_ddl_constant_value(reader->build, &operand->constant, &column, "constant",
-                                 &constant.constant);
-    return code == FH_OK ? make(reader, &constant, NULL, 0, operand->offset, operand) : code;
-}
-
-/* Types the constants by the first operand that has a type. */
-static enum fh_code type_alike(const struct reader *reader, const struct operands *operands,
-                               int64_t offset, enum fh_type *type)
-{
-    const struct operand *first = NULL;
-    for (size_t i = 0; first == NULL && i < operands->count; i++) {
-        first = operands->list[i].expr != NULL ? &operands->list[i] : NULL;
-    }
-    if (first == NULL) {
-        return refuse(reader, offset, "an operation on constants only", "write its result");
-    }
-    *type = first->expr->type;
-    for (size_t i = 0; i < operands->count; i++) {
-        struct operand *operand = &operands->list[i];
-        enum fh_code code = type_constant(reader, *type, operand);
-        if (code != FH_OK) {
-            return code;
-        }
-        if (!fits_together(operand->expr->type, *type)) {
-            return fh_ddl_fail(&reader->build->source, FH_INVALID, operand->offset,
-                               "%s and %s do not go together here: the types must be the same",
-                               fh_type_name(*type), fh_type_name(operand->expr->type));
-        }
-    }
-    return FH_OK;
-}
-
-static enum fh_code need_type(const struct reader *reader, struct operand *operand,
-                              enum fh_type type, const char *what)
-{
-    enum fh_code code = type_constant(reader, type, operand);
-    if (code != FH_OK || operand->expr->type == type) {
-        return code;
-    }
-    return fh_ddl_fail(&reader->build->source, FH_INVALID, operand->offset, "%s needs %s, not %s",
-                       what, fh_type_name(type), fh_type_name(operand->expr->type));
-}
-
-static enum fh_code room_for(const struct reader *reader, size_t count, struct operands *out)
-{
-    *out = (struct operands){.list = FH_ARENA_ARRAY(reader->build->scratch, struct operand, count),
-                             .count = count};
-    return out->list != NULL ? FH_OK : fh_ddl_nomem(&reader->build->source);
-}
-
-static enum fh_code read_list(const struct reader *reader, PgQuery__Node *const *nodes,
-                              size_t count, int64_t offset, struct operand *out)
+static enum fh_code read_list(const struct fh_ddl_reader *reader, PgQuery__Node *const *nodes,
+                              size_t count, int64_t offset, struct fh_ddl_operand *out)
 {
     enum fh_code code = FH_OK;
     for (size_t i = 0; code == FH_OK && i < count; i++) {
@@ -255,123 +26,33 @@ static enum fh_code read_list(const struct reader *reader, PgQuery__Node *const 
     return code;
 }
 
-/* AND, OR, ||: arguments of the same kind are taken apart. */
-static enum fh_code make_chain(const struct reader *reader, enum fh_expr_kind kind,
-                               enum fh_type type, const struct operands *operands, int64_t offset,
-                               struct operand *out)
-{
-    size_t count = 0;
-    for (size_t i = 0; i < operands->count; i++) {
-        const struct fh_expr *expr = operands->list[i].expr;
-        count += expr->kind == kind ? expr->arg_count : 1;
-    }
-    struct operands flat;
-    enum fh_code code = room_for(reader, count, &flat);
-    if (code != FH_OK) {
-        return code;
-    }
-    size_t at = 0;
-    for (size_t i = 0; i < operands->count; i++) {
-        const struct operand *operand = &operands->list[i];
-        if (operand->expr->kind != kind) {
-            flat.list[at++] = *operand;
-            continue;
-        }
-        for (uint16_t k = 0; k < operand->expr->arg_count; k++) {
-            /* Each stands for its share; what matters is the sum and the deepest. */
-            flat.list[at++] = (struct operand){.expr = operand->expr->args[k],
-                                               .nodes = k == 0 ? operand->nodes - 1 : 0,
-                                               .depth = operand->depth - 1};
-        }
-    }
-    struct fh_expr draft = {.kind = kind, .type = type};
-    return make(reader, &draft, flat.list, count, offset, out);
-}
-
-static enum fh_code read_bool(const struct reader *reader, const PgQuery__BoolExpr *node,
-                              int64_t offset, struct operand *out)
+static enum fh_code read_bool(const struct fh_ddl_reader *reader, const PgQuery__BoolExpr *node,
+                              int64_t offset, struct fh_ddl_operand *out)
 {
     offset = fh_ddl_place(node->location, offset);
-    struct operands operands;
-    enum fh_code code = room_for(reader, node->n_args, &operands);
+    struct fh_ddl_operands operands;
+    enum fh_code code = fh_ddl_operands_room(reader, node->n_args, &operands);
     if (code == FH_OK) {
         code = read_list(reader, node->args, node->n_args, offset, operands.list);
     }
     bool constants = true;
     for (size_t i = 0; code == FH_OK && i < operands.count; i++) {
         constants = constants && operands.list[i].expr == NULL;
-        code = need_type(reader, &operands.list[i], FH_TYPE_BOOL, "AND, OR or NOT");
+        code = fh_ddl_operand_need(reader, &operands.list[i], FH_TYPE_BOOL, "AND, OR or NOT");
     }
     if (code != FH_OK) {
         return code;
     }
     if (constants) {
-        return refuse(reader, offset, "an operation on constants only", "write its result");
+        return fh_ddl_operation_constants_only(reader, offset);
     }
     if (node->boolop == PG_QUERY__BOOL_EXPR_TYPE__NOT_EXPR) {
         struct fh_expr draft = {.kind = FH_EXPR_NOT, .type = FH_TYPE_BOOL};
-        return make(reader, &draft, operands.list, 1, offset, out);
+        return fh_ddl_operation_make(reader, &draft, operands.list, 1, offset, out);
     }
     bool all = node->boolop == PG_QUERY__BOOL_EXPR_TYPE__AND_EXPR;
-    return make_chain(reader, all ? FH_EXPR_AND : FH_EXPR_OR, FH_TYPE_BOOL, &operands, offset, out);
-}
-
-static enum fh_code compare(const struct reader *reader, enum fh_expr_kind kind,
-                            struct operands *operands, int64_t offset, struct operand *out)
-{
-    enum fh_type type = FH_TYPE_BOOL;
-    enum fh_code code = type_alike(reader, operands, offset, &type);
-    if (code == FH_OK && type == FH_TYPE_JSON) {
-        code = refuse(reader, offset, "comparing jsonb",
-                      "engines order it differently; compare a column of its own");
-    }
-    struct fh_expr draft = {.kind = kind, .type = FH_TYPE_BOOL};
-    return code == FH_OK ? make(reader, &draft, operands->list, operands->count, offset, out)
-                         : code;
-}
-
-static enum fh_code arithmetic(const struct reader *reader, enum fh_expr_kind kind,
-                               struct operands *operands, int64_t offset, struct operand *out)
-{
-    struct fh_expr draft = {.kind = kind};
-    enum fh_code code = type_alike(reader, operands, offset, &draft.type);
-    if (code != FH_OK) {
-        return code;
-    }
-    if (!is_number(draft.type)) {
-        return fh_ddl_fail(&reader->build->source, FH_INVALID, offset,
-                           "arithmetic with %s is not supported in an expression: only numbers",
-                           fh_type_name(draft.type));
-    }
-    unsigned scale = 0;
-    for (size_t i = 0; i < operands->count; i++) {
-        const struct fh_expr *arg = operands->list[i].expr;
-        draft.type = arg->type == FH_TYPE_NUMERIC ? FH_TYPE_NUMERIC : draft.type;
-        if (kind == FH_EXPR_MUL) {
-            scale += scale_of(arg);
-        } else {
-            scale = scale_of(arg) > scale ? scale_of(arg) : scale;
-        }
-    }
-    if (scale > SCALE_MAX) {
-        return fh_ddl_fail(&reader->build->source, FH_INVALID, offset,
-                           "a product with %u decimal places is not supported: at most %d", scale,
-                           SCALE_MAX);
-    }
-    draft.scale = (uint8_t)scale;
-    return make(reader, &draft, operands->list, operands->count, offset, out);
-}
-
-static enum fh_code concatenate(const struct reader *reader, struct operands *operands,
-                                int64_t offset, struct operand *out)
-{
-    enum fh_type type = FH_TYPE_TEXT;
-    enum fh_code code = type_alike(reader, operands, offset, &type);
-    for (size_t i = 0; code == FH_OK && i < operands->count; i++) {
-        code = need_type(reader, &operands->list[i], FH_TYPE_TEXT, "||");
-    }
-    return code == FH_OK ? make_chain(reader, FH_EXPR_CONCAT, FH_TYPE_TEXT, operands, offset, out)
-                         : code;
+    return fh_ddl_operation_chain(reader, all ? FH_EXPR_AND : FH_EXPR_OR, FH_TYPE_BOOL, &operands,
+                                  offset, out);
 }
 
 static const struct {
@@ -383,18 +64,19 @@ static const struct {
     {"*", FH_EXPR_MUL}, {"||", FH_EXPR_CONCAT},
 };
 
-static enum fh_code refuse_operator(const struct reader *reader, const PgQuery__AExpr *node,
+static enum fh_code refuse_operator(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
                                     int64_t offset)
 {
     char what[64];
     (void)snprintf(what, sizeof(what), "operator %.32s",
                    node->n_name > 0 ? fh_ddl_string(node->name[node->n_name - 1]) : "");
-    return refuse(reader, offset, what,
-                  "use = <> < <= > >= + - * ||, or compute the value in the application");
+    return fh_ddl_operation_refuse(
+        reader, offset, what,
+        "use = <> < <= > >= + - * ||, or compute the value in the application");
 }
 
-static enum fh_code binary(const struct reader *reader, const PgQuery__AExpr *node, int64_t offset,
-                           struct operand *out)
+static enum fh_code binary(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
+                           int64_t offset, struct fh_ddl_operand *out)
 {
     const char *name = node->n_name == 1 ? fh_ddl_string(node->name[0]) : "";
     size_t i = 0;
@@ -405,8 +87,8 @@ static enum fh_code binary(const struct reader *reader, const PgQuery__AExpr *no
         return refuse_operator(reader, node, offset);
     }
     enum fh_expr_kind kind = operators[i].kind;
-    struct operands operands;
-    enum fh_code code = room_for(reader, 2, &operands);
+    struct fh_ddl_operands operands;
+    enum fh_code code = fh_ddl_operands_room(reader, 2, &operands);
     if (code == FH_OK) {
         code = read_operand(reader, node->lexpr, offset, &operands.list[0]);
     }
@@ -417,64 +99,66 @@ static enum fh_code binary(const struct reader *reader, const PgQuery__AExpr *no
         return code;
     }
     if (kind == FH_EXPR_CONCAT) {
-        return concatenate(reader, &operands, offset, out);
+        return fh_ddl_operation_concatenate(reader, &operands, offset, out);
     }
     return kind == FH_EXPR_ADD || kind == FH_EXPR_SUB || kind == FH_EXPR_MUL
-               ? arithmetic(reader, kind, &operands, offset, out)
-               : compare(reader, kind, &operands, offset, out);
+               ? fh_ddl_operation_arithmetic(reader, kind, &operands, offset, out)
+               : fh_ddl_operation_compare(reader, kind, &operands, offset, out);
 }
 
-static enum fh_code negate(const struct reader *reader, const PgQuery__AExpr *node, int64_t offset,
-                           struct operand *out)
+static enum fh_code negate(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
+                           int64_t offset, struct fh_ddl_operand *out)
 {
-    struct operand inner;
+    struct fh_ddl_operand inner;
     enum fh_code code = read_operand(reader, node->rexpr, offset, &inner);
     if (code != FH_OK) {
         return code;
     }
     if (inner.expr == NULL) {
         if (inner.constant.kind != FH_DDL_CONSTANT_NUMBER || inner.cast != NULL) {
-            return refuse(reader, offset, "operator - here", "write the number with its sign");
+            return fh_ddl_operation_refuse(reader, offset, "operator - here",
+                                           "write the number with its sign");
         }
         *out = inner;
         out->offset = offset;
         return fh_ddl_constant_negate(reader->build, &out->constant);
     }
-    if (!is_number(inner.expr->type)) {
+    if (!fh_ddl_type_is_number(inner.expr->type)) {
         return fh_ddl_fail(&reader->build->source, FH_INVALID, offset,
                            "operator - needs a number, not %s", fh_type_name(inner.expr->type));
     }
     struct fh_expr draft = {
         .kind = FH_EXPR_NEG, .type = inner.expr->type, .scale = inner.expr->scale};
-    return make(reader, &draft, &inner, 1, offset, out);
+    return fh_ddl_operation_make(reader, &draft, &inner, 1, offset, out);
 }
 
-static enum fh_code make_not(const struct reader *reader, const struct operand *inner,
-                             int64_t offset, struct operand *out)
+static enum fh_code make_not(const struct fh_ddl_reader *reader, const struct fh_ddl_operand *inner,
+                             int64_t offset, struct fh_ddl_operand *out)
 {
     struct fh_expr draft = {.kind = FH_EXPR_NOT, .type = FH_TYPE_BOOL};
-    return make(reader, &draft, inner, 1, offset, out);
+    return fh_ddl_operation_make(reader, &draft, inner, 1, offset, out);
 }
 
-static enum fh_code in_list(const struct reader *reader, const PgQuery__AExpr *node, int64_t offset,
-                            struct operand *out)
+static enum fh_code in_list(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
+                            int64_t offset, struct fh_ddl_operand *out)
 {
     if (node->rexpr == NULL || node->rexpr->node_case != PG_QUERY__NODE__NODE_LIST) {
-        return refuse(reader, offset, "IN with anything but a list", "list the values");
+        return fh_ddl_operation_refuse(reader, offset, "IN with anything but a list",
+                                       "list the values");
     }
     const PgQuery__List *list = node->rexpr->list;
     bool negative = node->n_name > 0 && strcmp(fh_ddl_string(node->name[0]), "<>") == 0;
-    struct operands operands;
-    enum fh_code code = room_for(reader, list->n_items + 1, &operands);
+    struct fh_ddl_operands operands;
+    enum fh_code code = fh_ddl_operands_room(reader, list->n_items + 1, &operands);
     if (code == FH_OK) {
         code = read_operand(reader, node->lexpr, offset, &operands.list[0]);
     }
     if (code == FH_OK) {
         code = read_list(reader, list->items, list->n_items, offset, operands.list + 1);
     }
-    struct operand in;
+    struct fh_ddl_operand in;
     if (code == FH_OK) {
-        code = compare(reader, FH_EXPR_IN, &operands, offset, &in);
+        code = fh_ddl_operation_compare(reader, FH_EXPR_IN, &operands, offset, &in);
     }
     if (code != FH_OK || !negative) {
         *out = code == FH_OK ? in : *out;
@@ -483,73 +167,79 @@ static enum fh_code in_list(const struct reader *reader, const PgQuery__AExpr *n
     return make_not(reader, &in, offset, out);
 }
 
-static enum fh_code between(const struct reader *reader, const PgQuery__AExpr *node, int64_t offset,
-                            bool negative, struct operand *out)
+static enum fh_code between(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
+                            int64_t offset, bool negative, struct fh_ddl_operand *out)
 {
-    struct operands operands;
-    struct operand low;
-    struct operand high;
+    struct fh_ddl_operands operands;
+    struct fh_ddl_operand low;
+    struct fh_ddl_operand high;
     if (node->rexpr == NULL || node->rexpr->node_case != PG_QUERY__NODE__NODE_LIST ||
         node->rexpr->list->n_items != 2) {
-        return refuse(reader, offset, "this BETWEEN", "write two comparisons");
+        return fh_ddl_operation_refuse(reader, offset, "this BETWEEN", "write two comparisons");
     }
-    enum fh_code code = room_for(reader, 3, &operands);
+    enum fh_code code = fh_ddl_operands_room(reader, 3, &operands);
     if (code == FH_OK) {
         code = read_operand(reader, node->lexpr, offset, &operands.list[0]);
     }
     if (code == FH_OK) {
         code = read_list(reader, node->rexpr->list->items, 2, offset, operands.list + 1);
     }
-    struct operands sides;
+    struct fh_ddl_operands sides;
     if (code == FH_OK) {
-        code = room_for(reader, 2, &sides);
+        code = fh_ddl_operands_room(reader, 2, &sides);
     }
     if (code != FH_OK) {
         return code;
     }
     sides.list[0] = operands.list[0];
     sides.list[1] = operands.list[1];
-    code = compare(reader, negative ? FH_EXPR_LT : FH_EXPR_GE, &sides, offset, &low);
+    code =
+        fh_ddl_operation_compare(reader, negative ? FH_EXPR_LT : FH_EXPR_GE, &sides, offset, &low);
     if (code == FH_OK) {
         sides.list[0] = operands.list[0];
         sides.list[1] = operands.list[2];
-        code = compare(reader, negative ? FH_EXPR_GT : FH_EXPR_LE, &sides, offset, &high);
+        code = fh_ddl_operation_compare(reader, negative ? FH_EXPR_GT : FH_EXPR_LE, &sides, offset,
+                                        &high);
     }
     if (code != FH_OK) {
         return code;
     }
     sides.list[0] = low;
     sides.list[1] = high;
-    return make_chain(reader, negative ? FH_EXPR_OR : FH_EXPR_AND, FH_TYPE_BOOL, &sides, offset,
-                      out);
+    return fh_ddl_operation_chain(reader, negative ? FH_EXPR_OR : FH_EXPR_AND, FH_TYPE_BOOL, &sides,
+                                  offset, out);
 }
 
-static enum fh_code refuse_kind(const struct reader *reader, const PgQuery__AExpr *node,
+static enum fh_code refuse_kind(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
                                 int64_t offset)
 {
     switch (node->kind) {
     case PG_QUERY__A__EXPR__KIND__AEXPR_LIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_ILIKE:
     case PG_QUERY__A__EXPR__KIND__AEXPR_SIMILAR:
-        return refuse(reader, offset, "LIKE", "patterns are the application's: validate there");
+        return fh_ddl_operation_refuse(reader, offset, "LIKE",
+                                       "patterns are the application's: validate there");
     case PG_QUERY__A__EXPR__KIND__AEXPR_DISTINCT:
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_DISTINCT:
-        return refuse(reader, offset, "IS DISTINCT FROM", "combine = with IS NULL");
+        return fh_ddl_operation_refuse(reader, offset, "IS DISTINCT FROM",
+                                       "combine = with IS NULL");
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ANY:
     case PG_QUERY__A__EXPR__KIND__AEXPR_OP_ALL:
-        return refuse(reader, offset, "ANY or ALL", "use IN (...)");
+        return fh_ddl_operation_refuse(reader, offset, "ANY or ALL", "use IN (...)");
     case PG_QUERY__A__EXPR__KIND__AEXPR_NULLIF:
-        return refuse(reader, offset, "NULLIF", "compute the value in the application");
+        return fh_ddl_operation_refuse(reader, offset, "NULLIF",
+                                       "compute the value in the application");
     case PG_QUERY__A__EXPR__KIND__AEXPR_BETWEEN_SYM:
     case PG_QUERY__A__EXPR__KIND__AEXPR_NOT_BETWEEN_SYM:
-        return refuse(reader, offset, "BETWEEN SYMMETRIC", "write two comparisons");
+        return fh_ddl_operation_refuse(reader, offset, "BETWEEN SYMMETRIC",
+                                       "write two comparisons");
     default:
         return refuse_operator(reader, node, offset);
     }
 }
 
-static enum fh_code read_a_expr(const struct reader *reader, const PgQuery__AExpr *node,
-                                int64_t offset, struct operand *out)
+static enum fh_code read_a_expr(const struct fh_ddl_reader *reader, const PgQuery__AExpr *node,
+                                int64_t offset, struct fh_ddl_operand *out)
 {
     offset = fh_ddl_place(node->location, offset);
     switch (node->kind) {
@@ -570,8 +260,8 @@ static enum fh_code read_a_expr(const struct reader *reader, const PgQuery__AExp
     }
 }
 
-static enum fh_code read_column(const struct reader *reader, const PgQuery__ColumnRef *node,
-                                int64_t offset, struct operand *out)
+static enum fh_code read_column(const struct fh_ddl_reader *reader, const PgQuery__ColumnRef *node,
+                                int64_t offset, struct fh_ddl_operand *out)
 {
     const struct fh_ddl_source *source = &reader->build->source;
     offset = fh_ddl_place(node->location, offset);
@@ -580,7 +270,8 @@ static enum fh_code read_column(const struct reader *reader, const PgQuery__Colu
                 (node->n_fields == 2 &&
                  fh_str_eq(fh_str_of(fh_ddl_string(node->fields[0])), reader->table->name));
     if (!ours || name[0] == '\0') {
-        return refuse(reader, offset, "a column of another table", "name a column of this table");
+        return fh_ddl_operation_refuse(reader, offset, "a column of another table",
+                                       "name a column of this table");
     }
     int position = fh_ddl_table_column(reader->table, name);
     if (position < 0) {
@@ -593,64 +284,54 @@ static enum fh_code read_column(const struct reader *reader, const PgQuery__Colu
                            "column %s is generated itself: repeat its expression", name);
     }
     struct fh_expr draft = {.kind = FH_EXPR_COLUMN,
-                            .type = widened(column->type),
+                            .type = fh_ddl_type_widened(column->type),
                             .scale = column->scale,
                             .column = (uint16_t)position};
-    return make(reader, &draft, NULL, 0, offset, out);
+    return fh_ddl_operation_make(reader, &draft, NULL, 0, offset, out);
 }
 
-static enum fh_code read_null_test(const struct reader *reader, const PgQuery__NullTest *node,
-                                   int64_t offset, struct operand *out)
+static enum fh_code read_null_test(const struct fh_ddl_reader *reader,
+                                   const PgQuery__NullTest *node, int64_t offset,
+                                   struct fh_ddl_operand *out)
 {
-    struct operand inner;
+    struct fh_ddl_operand inner;
     offset = fh_ddl_place(node->location, offset);
     enum fh_code code = read_operand(reader, node->arg, offset, &inner);
     if (code != FH_OK) {
         return code;
     }
     if (inner.expr == NULL) {
-        return refuse(reader, offset, "an operation on constants only", "write its result");
+        return fh_ddl_operation_constants_only(reader, offset);
     }
     bool null = node->nulltesttype == PG_QUERY__NULL_TEST_TYPE__IS_NULL;
     struct fh_expr draft = {.kind = null ? FH_EXPR_IS_NULL : FH_EXPR_IS_NOT_NULL,
                             .type = FH_TYPE_BOOL};
-    return make(reader, &draft, &inner, 1, offset, out);
+    return fh_ddl_operation_make(reader, &draft, &inner, 1, offset, out);
 }
 
-static enum fh_code read_coalesce(const struct reader *reader, const PgQuery__CoalesceExpr *node,
-                                  int64_t offset, struct operand *out)
+static enum fh_code read_coalesce(const struct fh_ddl_reader *reader,
+                                  const PgQuery__CoalesceExpr *node, int64_t offset,
+                                  struct fh_ddl_operand *out)
 {
     offset = fh_ddl_place(node->location, offset);
-    struct operands operands;
-    struct fh_expr draft = {.kind = FH_EXPR_COALESCE};
-    enum fh_code code = room_for(reader, node->n_args, &operands);
+    struct fh_ddl_operands operands;
+    enum fh_code code = fh_ddl_operands_room(reader, node->n_args, &operands);
     if (code == FH_OK) {
         code = read_list(reader, node->args, node->n_args, offset, operands.list);
     }
-    if (code == FH_OK) {
-        code = type_alike(reader, &operands, offset, &draft.type);
-    }
-    if (code != FH_OK) {
-        return code;
-    }
-    for (size_t i = 0; i < operands.count; i++) {
-        const struct fh_expr *arg = operands.list[i].expr;
-        draft.type = arg->type == FH_TYPE_NUMERIC ? FH_TYPE_NUMERIC : draft.type;
-        draft.scale = scale_of(arg) > draft.scale ? scale_of(arg) : draft.scale;
-    }
-    return make(reader, &draft, operands.list, operands.count, offset, out);
+    return code == FH_OK ? fh_ddl_operation_coalesce(reader, &operands, offset, out) : code;
 }
 
-static enum fh_code read_length(const struct reader *reader, const PgQuery__FuncCall *call,
-                                bool octets, int64_t offset, struct operand *out)
+static enum fh_code read_length(const struct fh_ddl_reader *reader, const PgQuery__FuncCall *call,
+                                bool octets, int64_t offset, struct fh_ddl_operand *out)
 {
-    struct operand inner;
+    struct fh_ddl_operand inner;
     enum fh_code code = read_operand(reader, call->args[0], offset, &inner);
     if (code != FH_OK) {
         return code;
     }
     if (inner.expr == NULL) {
-        return refuse(reader, offset, "an operation on constants only", "write its result");
+        return fh_ddl_operation_constants_only(reader, offset);
     }
     enum fh_type type = inner.expr->type;
     if (type != FH_TYPE_TEXT && type != FH_TYPE_BYTES) {
@@ -660,11 +341,11 @@ static enum fh_code read_length(const struct reader *reader, const PgQuery__Func
     struct fh_expr draft = {.kind = octets || type == FH_TYPE_BYTES ? FH_EXPR_OCTET_LENGTH
                                                                     : FH_EXPR_LENGTH,
                             .type = FH_TYPE_INT64};
-    return make(reader, &draft, &inner, 1, offset, out);
+    return fh_ddl_operation_make(reader, &draft, &inner, 1, offset, out);
 }
 
-static enum fh_code read_function(const struct reader *reader, const PgQuery__FuncCall *call,
-                                  int64_t offset, struct operand *out)
+static enum fh_code read_function(const struct fh_ddl_reader *reader, const PgQuery__FuncCall *call,
+                                  int64_t offset, struct fh_ddl_operand *out)
 {
     offset = fh_ddl_place(call->location, offset);
     const char *name =
@@ -681,30 +362,31 @@ static enum fh_code read_function(const struct reader *reader, const PgQuery__Fu
     }
     char what[96];
     (void)snprintf(what, sizeof(what), "function %.64s()", name);
-    return refuse(reader, offset, what,
-                  "use length, char_length, octet_length or coalesce, or compute the value in the "
-                  "application");
+    return fh_ddl_operation_refuse(
+        reader, offset, what,
+        "use length, char_length, octet_length or coalesce, or compute the value in the "
+        "application");
 }
 
-static enum fh_code read_cast(const struct reader *reader, const PgQuery__TypeCast *node,
-                              int64_t offset, struct operand *out)
+static enum fh_code read_cast(const struct fh_ddl_reader *reader, const PgQuery__TypeCast *node,
+                              int64_t offset, struct fh_ddl_operand *out)
 {
     int64_t at = fh_ddl_place(node->location, offset);
     enum fh_code code = read_operand(reader, node->arg, at, out);
     if (code == FH_OK && (out->expr != NULL || out->cast != NULL)) {
-        return refuse(reader, at, "a cast of anything but a constant",
-                      "the types must be the same without it");
+        return fh_ddl_operation_refuse(reader, at, "a cast of anything but a constant",
+                                       "the types must be the same without it");
     }
     out->cast = node->type_name;
     return code;
 }
 
-static enum fh_code read_operand(const struct reader *reader, const PgQuery__Node *node,
-                                 int64_t offset, struct operand *out)
+static enum fh_code read_operand(const struct fh_ddl_reader *reader, const PgQuery__Node *node,
+                                 int64_t offset, struct fh_ddl_operand *out)
 {
-    *out = (struct operand){.offset = offset, .nodes = 1, .depth = 1};
+    *out = (struct fh_ddl_operand){.offset = offset, .nodes = 1, .depth = 1};
     if (node == NULL) {
-        return refuse(reader, offset, "this", "leave it out");
+        return fh_ddl_operation_refuse(reader, offset, "this", "leave it out");
     }
     switch (node->node_case) {
     case PG_QUERY__NODE__NODE_A_CONST: {
@@ -728,11 +410,13 @@ static enum fh_code read_operand(const struct reader *reader, const PgQuery__Nod
     case PG_QUERY__NODE__NODE_TYPE_CAST:
         return read_cast(reader, node->type_cast, offset, out);
     case PG_QUERY__NODE__NODE_BOOLEAN_TEST:
-        return refuse(reader, fh_ddl_place(node->boolean_test->location, offset), "IS TRUE",
-                      "write coalesce(column, false), or the column alone");
+        return fh_ddl_operation_refuse(reader, fh_ddl_place(node->boolean_test->location, offset),
+                                       "IS TRUE",
+                                       "write coalesce(column, false), or the column alone");
     default:
-        return refuse(reader, fh_ddl_expression_place(node, offset), fh_ddl_construct_name(node),
-                      "compute the value in the application");
+        return fh_ddl_operation_refuse(reader, fh_ddl_expression_place(node, offset),
+                                       fh_ddl_construct_name(node),
+                                       "compute the value in the application");
     }
 }
 
@@ -740,14 +424,15 @@ enum fh_code fh_ddl_check_expr(struct fh_ddl_build *build, const struct fh_ddl_t
                                const PgQuery__Node *node, int64_t offset,
                                const struct fh_expr **out)
 {
-    const struct reader reader = {.build = build, .table = table};
-    struct operand whole;
+    const struct fh_ddl_reader reader = {.build = build, .table = table};
+    struct fh_ddl_operand whole;
     enum fh_code code = read_operand(&reader, node, offset, &whole);
     if (code != FH_OK) {
         return code;
     }
     if (whole.expr == NULL) {
-        return refuse(&reader, whole.offset, "a constant alone", "compare a column with it");
+        return fh_ddl_operation_refuse(&reader, whole.offset, "a constant alone",
+                                       "compare a column with it");
     }
     if (whole.expr->type != FH_TYPE_BOOL) {
         return fh_ddl_fail(&build->source, FH_INVALID, whole.offset,
@@ -760,23 +445,23 @@ enum fh_code fh_ddl_check_expr(struct fh_ddl_build *build, const struct fh_ddl_t
 static bool is_assignable(const struct fh_expr *expr, const struct fh_column *column)
 {
     if (column->type == FH_TYPE_NUMERIC) {
-        return is_exact(expr->type) && scale_of(expr) <= column->scale;
+        return fh_ddl_type_is_exact(expr->type) && fh_ddl_expr_scale(expr) <= column->scale;
     }
-    return expr->type == widened(column->type) && expr->type != FH_TYPE_JSON;
+    return expr->type == fh_ddl_type_widened(column->type) && expr->type != FH_TYPE_JSON;
 }
 
 enum fh_code fh_ddl_generated_expr(struct fh_ddl_build *build, const struct fh_ddl_table *table,
                                    const struct fh_column *column, const PgQuery__Node *node,
                                    int64_t offset, const struct fh_expr **out)
 {
-    const struct reader reader = {.build = build, .table = table, .generated = true};
-    struct operand whole;
+    const struct fh_ddl_reader reader = {.build = build, .table = table, .generated = true};
+    struct fh_ddl_operand whole;
     enum fh_code code = read_operand(&reader, node, offset, &whole);
     if (code != FH_OK) {
         return code;
     }
     if (whole.expr == NULL) {
-        return refuse(&reader, whole.offset, "a constant alone", "use DEFAULT");
+        return fh_ddl_operation_refuse(&reader, whole.offset, "a constant alone", "use DEFAULT");
     }
     if (!is_assignable(whole.expr, column)) {
         return fh_ddl_fail(&build->source, FH_INVALID, whole.offset,
