@@ -1,5 +1,6 @@
 /* The layers of the isolation, taken away in turn under load, and the proof that the checker sees a
- * leak. One set of tests over an engine; test_layers_<engine>.c run it.
+ * leak. One set of tests over an engine and tier; test_layers_<engine>.c run it, their first
+ * argument the tier (shared when it is none), the next a case.
  */
 #ifndef FH_TESTS_INTEGRATION_ISOLATION_LAYERS_H
 #define FH_TESTS_INTEGRATION_ISOLATION_LAYERS_H

@@ -1,6 +1,6 @@
-/* Random tenants on SQLite and PostgreSQL at once under one router, with about 5% of the store
- * requests answered with an injected error: no answer carries anything of another tenant, and at
- * the end every tenant holds exactly what was acknowledged to it.
+/* Random tenants on SQLite and PostgreSQL and in all tiers at once under one router, with about 5%
+ * of the store requests answered with an injected error: no answer carries anything of another
+ * tenant, and at the end every tenant holds exactly what was acknowledged to it.
  *
  *   test_integration_isolation_chaos [--requests N | --seconds N | --timed]
  *
@@ -131,7 +131,7 @@ int main(int argc, char **argv)
         print_error("usage: %s [--requests N | --seconds N | --timed]\n", argv[0]);
         return 2;
     }
-    const struct fh_pgtest_options options = {.fsync_off = true};
+    const struct fh_pgtest_options options = {.fsync_off = true, .connections_max = 150};
     if (fh_pgtest_start(&options, &cluster) != FH_OK) {
         return 1;
     }

@@ -36,8 +36,9 @@ struct world_options {
     size_t tenants;        /* a store */
     size_t placements_max; /* 0: the router's default */
     uint64_t seed;
-    bool with_faults; /* world.faults is given to the stores; not in release builds */
-    bool bypass;      /* PostgreSQL: log in as who is above RLS */
+    bool with_faults;  /* world.faults is given to the stores; not in release builds */
+    bool bypass;       /* PostgreSQL: log in as who is above RLS */
+    enum fh_tier tier; /* of all tenants; 0: of each store's tenants some in each that it offers */
 };
 
 struct world_store {
