@@ -9,6 +9,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/text.h"
+#include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
 #define PAUSE_MS_MAX 60000
@@ -79,8 +80,13 @@ static int show_plan(struct fh_session *session, const Freehold__V1__MovePlan *p
     fh_grid_init(&grid, 0);
     fh_buf_init(&bytes, 64);
     fh_text_add_bytes(&bytes, plan->bytes);
+    struct fh_buf from;
+    fh_buf_init(&from, 256);
+    fh_move_add_home(&from, plan->source_store, plan->source_tier);
     fh_grid_column(&grid, "from", false);
-    fh_grid_column(&grid, fh_move_without("stores/", plan->source_store), false);
+    fh_grid_column(&grid, fh_buf_code(&from) == FH_OK ? fh_buf_str(&from).data : "-", false);
+    fh_grid_text(&grid, "to");
+    fh_move_cell_home(&grid, plan->target_store, plan->target_tier);
     fh_grid_text(&grid, "rows");
     fh_move_cell_count(&grid, plan->rows);
     fh_grid_text(&grid, "commit records");
@@ -95,6 +101,7 @@ static int show_plan(struct fh_session *session, const Freehold__V1__MovePlan *p
     fh_grid_text(&grid, plan->refusal[0] != '\0' ? plan->refusal : "no");
     int exit_code = fh_move_write_grid(session, &grid);
     fh_buf_close(&bytes);
+    fh_buf_close(&from);
     fh_grid_close(&grid);
     return exit_code == FH_EXIT_OK && plan->refusal[0] != '\0' ? FH_EXIT_REFUSED : exit_code;
 }
@@ -119,7 +126,8 @@ static int start(struct fh_session *session, bool plan_only)
     Freehold__V1__MoveSettings settings = FREEHOLD__V1__MOVE_SETTINGS__INIT;
     Google__Protobuf__Duration pause = GOOGLE__PROTOBUF__DURATION__INIT;
     const struct fh_args *args = session->args;
-    const char *to = fh_args_value(args, "to");
+    const char *to = fh_args_value(args, fh_args_has(args, "store") ? "store" : "to");
+    const char *region = fh_args_value(args, "region");
     const char *reason = fh_args_value(args, "reason");
     const char *request_id = fh_args_value(args, "request-id");
     char tenant[NAME_LEN_MAX];
@@ -129,8 +137,8 @@ static int start(struct fh_session *session, bool plan_only)
     ProtobufCMessage *response = NULL;
     if (to == NULL) {
         return fh_session_fail(session, FH_EXIT_USAGE,
-                               "--to STORE is needed; see freehold store "
-                               "list");
+                               "--to STORE is needed, the present one for another tier; see "
+                               "freehold store list");
     }
     const struct fh_uuid id = fh_uuid_v7(fh_clock_realtime_us(fh_clock_system()));
     fh_uuid_format(&id, made_id);
@@ -142,7 +150,11 @@ static int start(struct fh_session *session, bool plan_only)
     request.reason = plain(reason != NULL ? reason : "");
     request.request_id = plain(request_id != NULL ? request_id : made_id);
     request.validate_only = plan_only;
+    request.region = plain(region != NULL ? region : "");
     int exit_code = read_settings(session, &settings, &pause);
+    if (exit_code == FH_EXIT_OK) {
+        exit_code = fh_tier_option(session, &request.target_tier);
+    }
     if (exit_code == FH_EXIT_OK) {
         exit_code = fh_session_operators(session, &client);
     }
@@ -189,8 +201,8 @@ static void move_row(struct fh_grid *grid, const ProtobufCMessage *item, void *a
     (void)arg;
     fh_grid_text(grid, fh_move_without("moves/", move->name));
     fh_grid_text(grid, fh_move_without("tenants/", move->tenant));
-    fh_grid_text(grid, fh_move_without("stores/", move->source_store));
-    fh_grid_text(grid, fh_move_without("stores/", move->target_store));
+    fh_move_cell_home(grid, move->source_store, move->source_tier);
+    fh_move_cell_home(grid, move->target_store, move->target_tier);
     fh_grid_text(grid, fh_move_phase_text(move->phase));
     fh_move_cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
     fh_move_cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
@@ -326,7 +338,9 @@ static int events_run(struct fh_session *session)
 }
 
 #define SETTINGS_OPTIONS                                                                    \
-    {"to", 0, "STORE", "where it is to live"},                                              \
+    {"to", 0, "STORE", "where it is to live"}, {"store", 0, "STORE", "the same as --to"},   \
+        {"tier", 0, "TIER", "its home there: shared (default), schema or database"},        \
+        {"region", 0, "LABEL", "refuse unless the store has this label"},                   \
         {"max-pause", 0, "TIME", "the longest write pause: 500ms (default), 2s"},           \
         {"rate", 0, "N", "copy at most so many rows a second (default: no limit)"},         \
     {                                                                                       \
@@ -360,7 +374,7 @@ static const struct fh_option reason_options[] = {
 };
 
 const struct fh_command fh_move_commands[] = {
-    {"move", "start", "TENANT", "Move a live tenant to another store",
+    {"move", "start", "TENANT", "Move a live tenant to another store or tier",
      "It is read and written throughout; nothing is lost, and no request fails because of it.",
      start_options, 1, 1, start_run},
     {"move", "plan", "TENANT", "Tell what a move would take; change nothing",

@@ -19,6 +19,9 @@ void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move);
 
 /* The name behind its prefix ("moves/"), or all of it. Borrows. */
 const char *fh_move_without(const char *prefix, const char *name);
+/* "main", or "main/schema": the store, and the tier where it is another than shared. */
+void fh_move_add_home(struct fh_buf *out, const char *store, Freehold__V1__Placement__Tier tier);
+void fh_move_cell_home(struct fh_grid *grid, const char *store, Freehold__V1__Placement__Tier tier);
 void fh_move_cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time);
 void fh_move_cell_count(struct fh_grid *grid, uint64_t count);
 void fh_move_cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration);

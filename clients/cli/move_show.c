@@ -7,6 +7,7 @@
 #include <string.h>
 
 #include "clients/cli/text.h"
+#include "clients/cli/tier.h"
 
 const char *fh_move_phase_text(Freehold__V1__MovePhase phase)
 {
@@ -95,6 +96,24 @@ void fh_move_cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *
     fh_buf_close(&text);
 }
 
+void fh_move_add_home(struct fh_buf *out, const char *store, Freehold__V1__Placement__Tier tier)
+{
+    fh_buf_add_text(out, fh_move_without("stores/", store));
+    if (tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_SHARED &&
+        tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_UNSPECIFIED) {
+        fh_buf_printf(out, "/%s", fh_tier_text(tier));
+    }
+}
+
+void fh_move_cell_home(struct fh_grid *grid, const char *store, Freehold__V1__Placement__Tier tier)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, 256);
+    fh_move_add_home(&text, store, tier);
+    fh_grid_cell(grid, fh_buf_str(&text));
+    fh_buf_close(&text);
+}
+
 void fh_move_cell_count(struct fh_grid *grid, uint64_t count)
 {
     struct fh_buf text;
@@ -161,9 +180,9 @@ int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
     fh_grid_text(&grid, "tenant");
     fh_grid_text(&grid, fh_move_without("tenants/", move->tenant));
     fh_grid_text(&grid, "from");
-    fh_grid_text(&grid, fh_move_without("stores/", move->source_store));
+    fh_move_cell_home(&grid, move->source_store, move->source_tier);
     fh_grid_text(&grid, "to");
-    fh_grid_text(&grid, fh_move_without("stores/", move->target_store));
+    fh_move_cell_home(&grid, move->target_store, move->target_tier);
     fh_grid_text(&grid, "phase");
     fh_grid_text(&grid, fh_move_phase_text(move->phase));
     if (move->message[0] != '\0') {

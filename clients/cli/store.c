@@ -7,6 +7,7 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/session.h"
+#include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
 #define SERVICE (&freehold__v1__store_admin_service__descriptor)
@@ -25,6 +26,7 @@ static void store_head(struct fh_grid *grid, ProtobufCMessage *const *items, siz
     fh_grid_column(grid, "NAME", false);
     fh_grid_column(grid, "ENGINE", false);
     fh_grid_column(grid, "REGION", false);
+    fh_grid_column(grid, "TIERS", false);
     fh_grid_column(grid, "SCHEMA", true);
     fh_grid_column(grid, "FAILOVER", false);
     fh_grid_column(grid, "LOCATION", false);
@@ -35,11 +37,18 @@ static void store_row(struct fh_grid *grid, const ProtobufCMessage *item, void *
     const Freehold__V1__Store *store = (const Freehold__V1__Store *)item;
     const char *name = store->name;
     char version[16];
+    char tiers[64] = "";
+    size_t used = 0;
     (void)arg;
+    for (size_t i = 0; i < store->n_tiers && used + 16 < sizeof(tiers); i++) {
+        used += (size_t)snprintf(tiers + used, sizeof(tiers) - used, "%s%s", i > 0 ? "," : "",
+                                 fh_tier_text(store->tiers[i]));
+    }
     (void)snprintf(version, sizeof(version), "%u", store->schema_version);
     fh_grid_text(grid, strncmp(name, "stores/", 7) == 0 ? name + 7 : name);
     fh_grid_text(grid, store->engine);
     fh_grid_text(grid, store->region);
+    fh_grid_text(grid, used > 0 ? tiers : "-");
     fh_grid_text(grid, version);
     fh_grid_text(grid, store->may_lose_writes_on_failover ? "may lose writes" : "-");
     fh_grid_text(grid, store->location);
@@ -169,6 +178,47 @@ static int check_run(struct fh_session *session)
     return exit_code;
 }
 
+static int prepare_run(struct fh_session *session)
+{
+    Freehold__V1__PrepareStoreRequest request = FREEHOLD__V1__PREPARE_STORE_REQUEST__INIT;
+    struct fh_client *client = NULL;
+    ProtobufCMessage *message = NULL;
+    const char *engine = fh_args_value(session->args, "engine");
+    const char *owner = fh_args_value(session->args, "owner");
+    const char *serving = fh_args_value(session->args, "serving");
+    if (owner == NULL || serving == NULL) {
+        return fh_session_fail(
+            session, FH_EXIT_USAGE,
+            "--owner ROLE and --serving ROLE are needed: the role that is to own "
+            "the tables, and the one that is to serve");
+    }
+    request.engine = plain(engine != NULL ? engine : "");
+    request.owner = plain(owner);
+    request.serving = plain(serving);
+    int exit_code = fh_session_operators(session, &client);
+    if (exit_code == FH_EXIT_OK) {
+        exit_code =
+            fh_session_invoke(session, client, SERVICE, "PrepareStore", &request.base, &message);
+    }
+    if (exit_code == FH_EXIT_OK && session->output != FH_OUTPUT_TABLE) {
+        exit_code = fh_session_write_json(session, message);
+    } else if (exit_code == FH_EXIT_OK) {
+        struct fh_buf out;
+        fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
+        fh_buf_add_text(&out, ((const Freehold__V1__PrepareStoreResponse *)message)->sql);
+        exit_code = fh_session_write(session, &out);
+        fh_buf_close(&out);
+    }
+    fh_client_message_free(message);
+    return exit_code;
+}
+
+static const struct fh_option prepare_options[] = {
+    {"owner", 0, "ROLE", "the role that is to own the tables"},
+    {"serving", 0, "ROLE", "the role that is to serve"},
+    {"engine", 0, "ENGINE", "default: postgresql"},
+    {0},
+};
 static const struct fh_option add_options[] = {
     {"engine", 0, "ENGINE", "sqlite or postgresql"},
     {"location", 0, "WHERE", "a directory; or a connection string of the serving role"},
@@ -186,6 +236,9 @@ const struct fh_command fh_store_commands[] = {
     {"store", "add", "NAME", "Register a store and bring the schema to it",
      "A connection string holds no password: name a passfile in it.", add_options, 1, 1, add_run},
     {"store", "list", "", "List stores", NULL, list_options, 0, 0, list_run},
+    {"store", "prepare", "", "Print the SQL that a superuser runs once, before the store is added",
+     "Asks no database: freehold store prepare --owner O --serving S | psql", prepare_options, 0, 0,
+     prepare_run},
     {"store", "check", "NAME", "Look for what is off in a store", "Exit code 1 when something is.",
      NULL, 1, 1, check_run},
     {0},

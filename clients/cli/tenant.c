@@ -7,9 +7,11 @@
 
 #include "base/arena.h"
 #include "clients/cli/commands.h"
+#include "clients/cli/credentials.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/session.h"
 #include "clients/cli/text.h"
+#include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
 #define LABELS_MAX 32
@@ -48,6 +50,7 @@ static void tenant_head(struct fh_grid *grid, ProtobufCMessage *const *items, si
     fh_grid_column(grid, "STATE", false);
     fh_grid_column(grid, "PLAN", false);
     fh_grid_column(grid, "STORE", false);
+    fh_grid_column(grid, "TIER", false);
     fh_grid_column(grid, "UUID", false);
     fh_grid_column(grid, "CREATED", false);
     fh_grid_column(grid, "DISPLAY NAME", false);
@@ -62,6 +65,7 @@ static void tenant_row(struct fh_grid *grid, const ProtobufCMessage *item, void 
     fh_grid_text(grid, state_name(tenant->state));
     fh_grid_text(grid, tenant->plan);
     fh_grid_text(grid, strncmp(store, "stores/", 7) == 0 ? store + 7 : store);
+    fh_grid_text(grid, tenant->placement != NULL ? fh_tier_text(tenant->placement->tier) : "-");
     fh_grid_text(grid, tenant->uid);
     cell_time(grid, tenant->create_time);
     fh_grid_text(grid, tenant->display_name);
@@ -87,6 +91,7 @@ static int show_table(struct fh_session *session, const Freehold__V1__Tenant *te
     pair(&grid, "plan", tenant->plan);
     if (tenant->placement != NULL) {
         pair(&grid, "store", tenant->placement->store);
+        pair(&grid, "tier", fh_tier_text(tenant->placement->tier));
     }
     fh_grid_text(&grid, "created");
     cell_time(&grid, tenant->create_time);
@@ -157,6 +162,7 @@ static int create_run(struct fh_session *session)
     const char *display_name = fh_args_value(args, "display-name");
     const char *plan = fh_args_value(args, "plan");
     const char *store = fh_args_value(args, "store");
+    const char *region = fh_args_value(args, "region");
     const char *request_id = fh_args_value(args, "request-id");
     char store_name[NAME_LEN_MAX];
     char made_id[FH_UUID_TEXT_LEN + 1];
@@ -176,6 +182,9 @@ static int create_run(struct fh_session *session)
         tenant.n_labels++;
     }
     if (exit_code == FH_EXIT_OK) {
+        exit_code = fh_tier_option(session, &request.tier);
+    }
+    if (exit_code == FH_EXIT_OK) {
         const struct fh_uuid id = fh_uuid_v7(fh_clock_realtime_us(fh_clock_system()));
         fh_uuid_format(&id, made_id);
         tenant.labels = labels;
@@ -183,6 +192,7 @@ static int create_run(struct fh_session *session)
         tenant.display_name = plain(display_name != NULL ? display_name : "");
         tenant.plan = plain(plan != NULL ? plan : "");
         request.tenant = &tenant;
+        request.region = plain(region != NULL ? region : "");
         request.request_id = plain(request_id != NULL ? request_id : made_id);
         if (store != NULL) {
             (void)snprintf(store_name, sizeof(store_name), "%s%.100s",
@@ -281,6 +291,8 @@ static const struct fh_option create_options[] = {
     {"plan", 0, "NAME", "the plan (default: starter)"},
     {"label", 0, "KEY=VALUE", "a label; may be repeated"},
     {"store", 0, "NAME", "where its records live (default: the server's choice)"},
+    {"tier", 0, "TIER", "its home there: shared (default), schema or database"},
+    {"region", 0, "LABEL", "refuse unless the store has this label"},
     {"request-id", 0, "ID", "makes repeating the command safe (default: a new one)"},
     {0},
 };
@@ -290,6 +302,11 @@ static const struct fh_option list_options[] = {
     {0},
 };
 static const struct fh_option suspend_options[] = {
+    {"reason", 0, "TEXT", "for the operators' record"},
+    {0},
+};
+static const struct fh_option credentials_options[] = {
+    {"table", 0, "NAME", "what it may read; may be repeated (default: every table)"},
     {"reason", 0, "TEXT", "for the operators' record"},
     {0},
 };
@@ -307,6 +324,10 @@ const struct fh_command fh_tenant_commands[] = {
      suspend_options, 1, 1, suspend_run},
     {"tenant", "resume", "SLUG|UUID", "Serve a suspended tenant again", NULL, NULL, 1, 1,
      resume_run},
+    {"tenant", "credentials", "issue|rotate|revoke|show SLUG|UUID",
+     "A tenant's own read-only login to its home",
+     "For tenants of the tiers schema and database. The secret is told once.", credentials_options,
+     2, 2, fh_credentials_run},
     {"tenant", "delete", "SLUG|UUID", "Erase a tenant and its records",
      "The slug is never given out again. Asks for the name unless --yes is given.", delete_options,
      1, 1, delete_run},
