@@ -11,17 +11,15 @@ static void see(struct fh_request *request, const struct fh_fence *fence)
     request->mode_seen = fence->mode;
 }
 
-enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
-                                  struct fh_fence *out, struct fh_error *error)
+static enum fh_code find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
+                         struct fh_fence *out, struct fh_error *error)
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
     enum fh_code code = fh_sqlite_statement_get(conn, FH_SQLITE_FENCE_READ, NULL, 0, &scope->tenant,
                                                 &statement, error);
     if (code != FH_OK) {
-        return conn->bridge && (conn->last_rc & 0xff) == SQLITE_ERROR && !fh_sqlite_homes_here(conn)
-                   ? fh_error_set(error, FH_NO_TENANT, "the tenant has no home in this store")
-                   : code;
+        return code;
     }
     code = fh_sqlite_statement_step(conn, statement, &row, error);
     if (code == FH_OK && !row) {
@@ -39,6 +37,20 @@ enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_s
         fh_sqlite_version_note(conn, statement, FH_SQLITE_FENCE_COLUMNS - 1);
     }
     fh_sqlite_statement_end(conn, statement);
+    return code;
+}
+
+/* Tables that are not there, in a bridge file: also a statement that was made when they were. */
+enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
+                                  struct fh_fence *out, struct fh_error *error)
+{
+    conn->last_rc = SQLITE_OK;
+    enum fh_code code = find(conn, scope, out, error);
+    if (code != FH_OK && conn->bridge && (conn->last_rc & 0xff) == SQLITE_ERROR &&
+        !fh_sqlite_homes_here(conn)) {
+        conn->schema_version = FH_SQLITE_VERSION_NONE;
+        return fh_error_set(error, FH_NO_TENANT, "the tenant has no home in this store");
+    }
     return code;
 }
 
@@ -153,13 +165,21 @@ enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn, struct fh_request 
     return code;
 }
 
-enum fh_code fh_sqlite_fence_same(struct fh_request *request, const struct fh_fence *present)
+enum fh_code fh_sqlite_fence_same(const struct fh_sqlite_conn *conn, struct fh_request *request,
+                                  const struct fh_fence *present)
 {
     see(request, present);
-    return fh_fence_equal(present, &request->as.home.fence)
-               ? FH_OK
-               : fh_error_set(&request->error, FH_EXISTS,
-                              "the tenant has a home in this store, with another fence");
+    if (!fh_fence_equal(present, &request->as.home.fence)) {
+        return fh_error_set(&request->error, FH_EXISTS,
+                            "the tenant has a home in this store, with another fence");
+    }
+    int64_t version = conn->schema_version;
+    if (fh_home_is_dedicated(&request->scope.home) &&
+        version != (int64_t)request->scope.schema->version) {
+        request->version_seen = version > 0 ? (uint32_t)version : 0;
+        return fh_error_set(&request->error, FH_STALE_SCHEMA, "%s", fh_code_text(FH_STALE_SCHEMA));
+    }
+    return FH_OK;
 }
 
 enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_request *request)
@@ -174,7 +194,7 @@ enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn, struct fh_reques
         code = fh_sqlite_fence_find(conn, &request->scope, &present, &request->error);
     }
     if (code == FH_OK) {
-        return fh_sqlite_fence_same(request, &present);
+        return fh_sqlite_fence_same(conn, request, &present);
     }
     if (code != FH_NO_TENANT) {
         return code;
@@ -237,19 +257,37 @@ static enum fh_code touch_fence(struct fh_sqlite_conn *conn, struct fh_request *
     return code;
 }
 
-enum fh_code fh_sqlite_fence_end(struct fh_sqlite_conn *conn, struct fh_request *request)
+/* Of a home that goes as a whole. */
+static enum fh_code find_to_erase(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                  struct fh_fence *present)
 {
-    const struct fh_fence *wanted = &request->as.home.fence;
-    struct fh_fence present;
-    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &present, &request->error);
+    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, present, &request->error);
     if (code != FH_OK) {
         return code;
     }
-    see(request, &present);
-    if (present.generation != wanted->generation) {
-        return fh_error_set(&request->error, FH_MOVED, "the fence has another generation");
-    }
-    return touch_fence(conn, request, FH_SQLITE_FENCE_DELETE, (int64_t)wanted->generation, 0);
+    see(request, present);
+    return present->generation == request->as.home.fence.generation
+               ? FH_OK
+               : fh_error_set(&request->error, FH_MOVED, "the fence has another generation");
+}
+
+enum fh_code fh_sqlite_fence_end(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    struct fh_fence present;
+    enum fh_code code = find_to_erase(conn, request, &present);
+    return code == FH_OK
+               ? touch_fence(conn, request, FH_SQLITE_FENCE_DELETE, (int64_t)present.generation, 0)
+               : code;
+}
+
+enum fh_code fh_sqlite_fence_shut(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    struct fh_fence present;
+    enum fh_code code = find_to_erase(conn, request, &present);
+    return code == FH_OK && present.mode != FH_FENCE_CLOSED
+               ? touch_fence(conn, request, FH_SQLITE_FENCE_CLOSE, FH_FENCE_CLOSED,
+                             (int64_t)present.generation)
+               : code;
 }
 
 /* The state of a move into this home; perhaps there is none. */

@@ -34,13 +34,17 @@ FH_MUST_CHECK enum fh_code fh_sqlite_fence_set(struct fh_sqlite_conn *conn,
                                                struct fh_request *request);
 FH_MUST_CHECK enum fh_code fh_sqlite_home_create(struct fh_sqlite_conn *conn,
                                                  struct fh_request *request);
-/* A home is there already: FH_OK when its fence is the one to be made, else FH_EXISTS. */
-FH_MUST_CHECK enum fh_code fh_sqlite_fence_same(struct fh_request *request,
+/* A home is there already, and was just looked at: FH_OK when its fence is the one to be made, else
+ * FH_EXISTS; FH_STALE_SCHEMA when a dedicated one has another version. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_same(const struct fh_sqlite_conn *conn,
+                                                struct fh_request *request,
                                                 const struct fh_fence *present);
-/* Takes away the fence of a home that goes as a whole: FH_NO_TENANT, FH_MOVED when its generation
- * is not the request's. */
+/* Of a home that goes as a whole: takes the fence away, or closes it. FH_NO_TENANT; FH_MOVED when
+ * its generation is not the request's. */
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_end(struct fh_sqlite_conn *conn,
                                                struct fh_request *request);
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_shut(struct fh_sqlite_conn *conn,
+                                                struct fh_request *request);
 /* One bounded batch; *more: there is another. The first closes the fence, the last removes it.
  * FH_STALE_SCHEMA when the home has other tables than scope.schema. The eraser's connection.
  */

@@ -22,7 +22,7 @@
 #include "stores/sqlite/views.h"
 
 #define NEW_SUFFIX ".new"
-#define TABLES_MAX 4096 /* of one home; a bound for the loop that drops them */
+#define SYSTEM_TABLES_MAX 64 /* of one home; a bound for the loop that drops them */
 
 enum fh_code fh_sqlite_homes_init(struct fh_sqlite_homes *homes,
                                   const struct fh_sqlite_layout *layout, uint32_t homes_max)
@@ -37,6 +37,23 @@ enum fh_code fh_sqlite_homes_init(struct fh_sqlite_homes *homes,
 void fh_sqlite_homes_close(struct fh_sqlite_homes *homes)
 {
     pthread_mutex_destroy(&homes->mutex);
+}
+
+/* ?1 is the prefix. */
+#define TABLES_OF_HOME                                                                            \
+    "SELECT name FROM main.sqlite_schema WHERE type='table' AND substr(name,1,7)<>'sqlite_' AND " \
+    "substr(name,1,length(?1))=?1"
+#define TABLES_OF_APPLICATION TABLES_OF_HOME " AND substr(name,length(?1)+1,3)<>'fh_'"
+
+static enum fh_code count_table(struct fh_sqlite_conn *conn, const char *name,
+                                struct fh_request *request)
+{
+    char sql[256];
+    int64_t count = 0;
+    sqlite3_snprintf(sizeof(sql), sql, "SELECT count(*) FROM main.\"%w\"", name);
+    enum fh_code code = fh_sqlite_conn_pragma(conn, sql, &count, &request->error);
+    request->as.home.rows_erased += (uint64_t)count;
+    return code;
 }
 
 /* Both tiers: the tables, the version and the fence, in a transaction that is open. */
@@ -232,7 +249,7 @@ static enum fh_code create_file(struct fh_sqlite_conn *conn, struct fh_request *
     }
     code = look(conn, request, &present);
     if (code == FH_OK) {
-        code = fh_sqlite_fence_same(request, &present);
+        code = fh_sqlite_fence_same(conn, request, &present);
     } else if (code == FH_NO_TENANT) {
         request->error = (struct fh_error)FH_ERROR_INIT;
         fh_sqlite_conn_close(conn);
@@ -246,27 +263,20 @@ static enum fh_code create_file(struct fh_sqlite_conn *conn, struct fh_request *
 static enum fh_code count_rows(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     sqlite3_stmt *statement = NULL;
-    uint64_t rows = 0;
     enum fh_code code = FH_OK;
     conn->access = FH_SQLITE_ACCESS_SETUP;
-    int rc = sqlite3_prepare_v2(conn->db,
-                                "SELECT name FROM main.sqlite_schema WHERE type='table' AND "
-                                "substr(name,1,3)<>'fh_' AND substr(name,1,7)<>'sqlite_'",
-                                -1, &statement, NULL);
+    int rc = sqlite3_prepare_v2(conn->db, TABLES_OF_APPLICATION, -1, &statement, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_text(statement, 1, conn->prefix, -1, SQLITE_STATIC);
+    }
     while (rc == SQLITE_OK && code == FH_OK && (rc = sqlite3_step(statement)) == SQLITE_ROW) {
-        char sql[256];
-        int64_t count = 0;
-        sqlite3_snprintf(sizeof(sql), sql, "SELECT count(*) FROM main.\"%w\"",
-                         sqlite3_column_text(statement, 0));
-        code = fh_sqlite_conn_pragma(conn, sql, &count, &request->error);
-        rows += (uint64_t)count;
+        code = count_table(conn, (const char *)sqlite3_column_text(statement, 0), request);
         rc = SQLITE_OK;
     }
-    if (code == FH_OK && rc != SQLITE_OK && rc != SQLITE_DONE) {
+    if (code == FH_OK && rc != SQLITE_DONE) {
         code = fh_sqlite_conn_fail(conn, rc, &request->error);
     }
     sqlite3_finalize(statement);
-    request->as.home.rows_erased = code == FH_OK ? rows : 0;
     return code;
 }
 
@@ -421,24 +431,14 @@ static enum fh_code make_namespace(struct fh_sqlite_homes *homes, struct fh_sqli
     return code;
 }
 
-/* Only the writer makes a bridge file's own table (identify()). */
-static enum fh_code make_bridge(struct fh_sqlite_conn *conn, struct fh_request *request)
-{
-    enum fh_sqlite_role role = conn->role;
-    enum fh_code code = fh_sqlite_file_make(conn->place, &request->error);
-    conn->deadline_us = request->deadline_us;
-    if (code == FH_OK) {
-        conn->role = FH_SQLITE_WRITER;
-        code = fh_sqlite_conn_open(conn, &request->error);
-        conn->role = role;
-    }
-    return code;
-}
-
 static enum fh_code create_namespace(struct fh_sqlite_homes *homes, struct fh_sqlite_conn *conn,
                                      struct fh_request *request)
 {
-    enum fh_code code = make_bridge(conn, request);
+    enum fh_code code = fh_sqlite_file_make(conn->place, &request->error);
+    conn->deadline_us = request->deadline_us;
+    if (code == FH_OK) {
+        code = fh_sqlite_conn_open(conn, &request->error);
+    }
     if (code == FH_OK) {
         code = begin(conn, request);
     }
@@ -448,7 +448,7 @@ static enum fh_code create_namespace(struct fh_sqlite_homes *homes, struct fh_sq
     struct fh_fence present;
     code = fh_sqlite_fence_find(conn, &request->scope, &present, &request->error);
     if (code == FH_OK) {
-        code = fh_sqlite_fence_same(request, &present);
+        code = fh_sqlite_fence_same(conn, request, &present);
     } else if (code == FH_NO_TENANT && fh_sqlite_homes_here(conn)) {
         code = fh_error_set(&request->error, FH_CORRUPT, "the home's tables have lost their fence");
     } else if (code == FH_NO_TENANT) {
@@ -465,40 +465,51 @@ enum fh_code fh_sqlite_homes_create(struct fh_sqlite_homes *homes, struct fh_sql
     return conn->bridge ? create_namespace(homes, conn, request) : create_file(conn, request);
 }
 
-/* One table of the home, in double quotes; *found is false when there is none left. */
-static enum fh_code next_table(struct fh_sqlite_conn *conn, char *sql, int size, bool *found,
-                               struct fh_error *error)
+/* The first that `query` finds, dropped; *found is false when there is none. */
+static enum fh_code drop_one(struct fh_sqlite_conn *conn, const char *query, bool counted,
+                             bool *found, struct fh_request *request)
 {
     sqlite3_stmt *statement = NULL;
-    char query[160];
-    sqlite3_snprintf(sizeof(query), query,
-                     "SELECT name FROM main.sqlite_schema WHERE type='table' AND "
-                     "substr(name,1,%d)=%Q LIMIT 1",
-                     (int)strlen(conn->prefix), conn->prefix);
+    char name[160] = "";
+    char sql[200];
     conn->access = FH_SQLITE_ACCESS_SETUP;
     int rc = sqlite3_prepare_v2(conn->db, query, -1, &statement, NULL);
+    if (rc == SQLITE_OK) {
+        rc = sqlite3_bind_text(statement, 1, conn->prefix, -1, SQLITE_STATIC);
+    }
     rc = rc == SQLITE_OK ? sqlite3_step(statement) : rc;
     *found = rc == SQLITE_ROW;
     if (*found) {
-        sqlite3_snprintf(size, sql, "DROP TABLE main.\"%w\"", sqlite3_column_text(statement, 0));
+        sqlite3_snprintf(sizeof(name), name, "%s", sqlite3_column_text(statement, 0));
+        sqlite3_snprintf(sizeof(sql), sql, "DROP TABLE main.\"%w\"", name);
     }
     sqlite3_finalize(statement);
-    return rc == SQLITE_ROW || rc == SQLITE_DONE ? FH_OK : fh_sqlite_conn_fail(conn, rc, error);
+    if (rc != SQLITE_ROW && rc != SQLITE_DONE) {
+        return fh_sqlite_conn_fail(conn, rc, &request->error);
+    }
+    enum fh_code code = *found && counted ? count_table(conn, name, request) : FH_OK;
+    return code == FH_OK && *found ? fh_sqlite_conn_exec(conn, sql, &request->error) : code;
 }
 
-enum fh_code fh_sqlite_homes_drop(struct fh_sqlite_conn *conn, struct fh_error *error)
+enum fh_code fh_sqlite_homes_erase_namespace(struct fh_sqlite_conn *conn,
+                                             struct fh_request *request, bool *more)
 {
     uint32_t count = 0;
-    bool found = true;
-    bool dropped = false;
-    enum fh_code code = FH_OK;
-    for (int i = 0; i < TABLES_MAX && code == FH_OK && found; i++) {
-        char sql[256];
-        code = next_table(conn, sql, sizeof(sql), &found, error);
-        if (code == FH_OK && found) {
-            code = fh_sqlite_conn_exec(conn, sql, error);
-            dropped = true;
-        }
+    enum fh_code code = fh_sqlite_fence_shut(conn, request);
+    *more = false;
+    if (code == FH_NO_TENANT) {
+        request->error = (struct fh_error)FH_ERROR_INIT;
+        return FH_OK;
     }
-    return code == FH_OK && dropped ? change_count(conn, -1, &count, error) : code;
+    if (code == FH_OK) {
+        code = drop_one(conn, TABLES_OF_APPLICATION " LIMIT 1", true, more, request);
+    }
+    if (code != FH_OK || *more) {
+        return code;
+    }
+    bool found = true;
+    for (int i = 0; i < SYSTEM_TABLES_MAX && code == FH_OK && found; i++) {
+        code = drop_one(conn, TABLES_OF_HOME " LIMIT 1", false, &found, request);
+    }
+    return code == FH_OK ? change_count(conn, -1, &count, &request->error) : code;
 }

@@ -42,10 +42,11 @@ FH_MUST_CHECK enum fh_code fh_sqlite_homes_create(struct fh_sqlite_homes *homes,
 /* FH_OP_HOME_ERASE in the database tier. */
 FH_MUST_CHECK enum fh_code fh_sqlite_homes_erase_file(struct fh_sqlite_conn *conn,
                                                       struct fh_request *request);
-/* The end of FH_OP_HOME_ERASE in a bridge file: drops the tables, in the transaction that took the
- * fence. FH_OK when there are none. */
-FH_MUST_CHECK enum fh_code fh_sqlite_homes_drop(struct fh_sqlite_conn *conn,
-                                                struct fh_error *error);
+/* FH_OP_HOME_ERASE in a bridge file, one step of it: a transaction that closes the fence, if it is
+ * open, and drops a table; the last drops the fence. *more: there is another. So others of the file
+ * wait for the largest table at most. The caller commits. */
+FH_MUST_CHECK enum fh_code fh_sqlite_homes_erase_namespace(struct fh_sqlite_conn *conn,
+                                                           struct fh_request *request, bool *more);
 /* Does conn->home have tables in its bridge file? As the connection last saw the schema. */
 bool fh_sqlite_homes_here(struct fh_sqlite_conn *conn);
 

@@ -94,7 +94,7 @@ static enum fh_code fill(struct fh_sqlite_conn *conn, struct fh_error *error)
         return fh_error_set(error, FH_CORRUPT, "%s is empty; restore it from a backup",
                             name_of(conn));
     }
-    if (conn->role == FH_SQLITE_WRITER) {
+    if (conn->role == FH_SQLITE_WRITER || (conn->bridge && conn->role == FH_SQLITE_ERASER)) {
         return make(conn, error);
     }
     return conn->bridge

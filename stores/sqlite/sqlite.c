@@ -269,6 +269,11 @@ static enum fh_code sqlite_submit(struct fh_store *store, struct fh_request *req
         return fh_error_set(&request->error, FH_UNIMPLEMENTED,
                             "homes of a sqlite store are in different files");
     }
+    const struct fh_home *home = &request->scope.home;
+    if (request->op != FH_OP_CHECK && !fh_home_is_dedicated(home) &&
+        strcmp(home->name, FH_HOME_SHARED) != 0) {
+        return fh_error_set(&request->error, FH_INVALID, "a store has one shared home");
+    }
     /* The end of a view makes room; it is never refused for want of it. */
     if (self->outstanding >= self->queue_max && request->op != FH_OP_SNAPSHOT_CLOSE) {
         return fh_error_set(&request->error, FH_FULL, "the store's queue is full");

@@ -279,16 +279,15 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
         return;
     }
     fh_sqlite_conn_use_home(conn, &request->scope.home);
-    if (request->code == FH_OK) {
-        request->code = fh_sqlite_views_use(conn, request->scope.schema, &request->error);
+    if (request->code == FH_OK) { /* of a bridge file tables are dropped, whatever they are */
+        request->code =
+            fh_sqlite_views_use(conn, conn->bridge ? NULL : request->scope.schema, &request->error);
     }
     if (request->code != FH_OK || begin(conn, &entry, 1) != FH_OK) {
         return;
     }
-    request->code = fh_sqlite_home_erase(conn, request, &more);
-    if (request->code == FH_OK && !more && conn->bridge) {
-        request->code = fh_sqlite_homes_drop(conn, &request->error);
-    }
+    request->code = conn->bridge ? fh_sqlite_homes_erase_namespace(conn, request, &more)
+                                 : fh_sqlite_home_erase(conn, request, &more);
     if (request->code == FH_OK && fh_sqlite_conn_in_transaction(conn)) {
         request->code = finish(conn, &request->error);
     } else {
