@@ -198,6 +198,29 @@ enum fh_code fh_ddl_build_add_index(struct fh_ddl_build *build, struct fh_ddl_ta
     return code;
 }
 
+/* Dropped by this file and added again, with the same name, columns and target: that is how an
+ * action is changed, and the reference is the same. Nothing else may differ, or stored rows were
+ * not looked at. */
+static bool find_former_id(const struct fh_ddl_build *build, const struct fh_ddl_table *table,
+                           const struct fh_ddl_foreign_key *key, uint16_t *out)
+{
+    const struct fh_ddl_table *target = &build->tables[key->target];
+    for (uint16_t i = 0; table->old != NULL && i < table->old->foreign_key_count; i++) {
+        const struct fh_foreign_key *former = &table->old->foreign_keys[i];
+        bool same = fh_str_eq(former->name, key->key.name) && former->target == target->old &&
+                    former->column_count == key->key.column_count;
+        for (uint16_t k = 0; same && k < former->column_count; k++) {
+            same = table->old->columns[former->columns[k]].id ==
+                   table->columns[key->key.columns[k]].id;
+        }
+        if (same) {
+            *out = former->id;
+            return true;
+        }
+    }
+    return false;
+}
+
 enum fh_code fh_ddl_build_add_foreign_key(struct fh_ddl_build *build, struct fh_ddl_table *table,
                                           int64_t offset, const struct fh_ddl_foreign_key *key)
 {
@@ -206,7 +229,7 @@ enum fh_code fh_ddl_build_add_foreign_key(struct fh_ddl_build *build, struct fh_
     }
     uint16_t id = 0;
     enum fh_code code = fh_ddl_build_own(build, table);
-    if (code == FH_OK) {
+    if (code == FH_OK && !find_former_id(build, table, key, &id)) {
         code = fh_ddl_build_id(build, table, offset, &id);
     }
     if (code == FH_OK) {
