@@ -210,6 +210,12 @@ static void hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *
     want(arg, hint == FH_CATALOG_HINT_STORES, hint == FH_CATALOG_HINT_SCHEMA);
 }
 
+static void newer_cb(void *arg, uint32_t version)
+{
+    (void)version;
+    want(arg, false, true);
+}
+
 static void timer_cb(uv_timer_t *timer)
 {
     fh_follower_look(timer->data);
@@ -237,6 +243,9 @@ enum fh_code fh_follower_create(const struct fh_follower_parts *parts, struct fh
         FH_ASSERT(failed == 0); /* the callback is not NULL */
     }
     fh_catalog_watch(parts->catalog, &follower->watcher);
+    if (parts->router != NULL) {
+        fh_router_on_newer_schema(parts->router, newer_cb, follower);
+    }
     *out = follower;
     return FH_OK;
 }
@@ -248,6 +257,9 @@ void fh_follower_close(struct fh_follower *follower, void (*closed_cb)(void *arg
     follower->closed_cb = closed_cb;
     follower->closed_arg = arg;
     fh_catalog_unwatch(&follower->watcher);
+    if (follower->parts.router != NULL) {
+        fh_router_on_newer_schema(follower->parts.router, NULL, NULL);
+    }
     uv_timer_stop(&follower->timer);
     if (follower->state == RESTING) {
         uv_close((uv_handle_t *)&follower->timer, timer_closed_cb);

@@ -3,7 +3,8 @@
  * Where several servers share a catalog, one opens the store and applies the migration, the others
  * must learn of it. After a hint, and every 5 s on a shared catalog (a hint may be lost), the
  * follower lists what the catalog holds, opens the stores that are not open here, and brings the
- * schema up to date. Start it when the first load of the schema is done.
+ * schema up to date; also when the router met a home whose version is not known here. Start it when
+ * the first load of the schema is done.
  *
  * Borrows everything, the stores and schemas until it is closed. Loop thread only. One round at a
  * time, however many hints come.
@@ -21,6 +22,7 @@ struct fh_follower;
 struct fh_follower_parts {
     const struct fh_env *env;
     struct fh_catalog *catalog;
+    struct fh_router *router; /* may be NULL; else it tells of versions that homes are at already */
     struct fh_store_registry *stores;
     struct fh_schemas *schemas;
 };

@@ -126,13 +126,20 @@ static enum fh_code open_verifier(struct fh_app *app, struct fh_error *error)
 static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
 {
     struct fh_router_options options;
+    enum fh_code code = fh_app_open_secret(app, error);
+    if (code != FH_OK) {
+        return code;
+    }
     const struct fh_store_registry_options registry = {
         .engines = app->engines,
         .engine_count = app->engine_count,
         .data_dir = app->config.data_dir,
         .shared = app->config.catalog[0] != '\0',
+        .homes_max = (uint32_t)app->config.homes_max,
+        .open_homes_max = (uint32_t)app->config.open_homes_max,
+        .secret = app->has_secret ? app->secret : NULL,
     };
-    enum fh_code code = fh_app_open_catalog(app, error);
+    code = fh_app_open_catalog(app, error);
     if (code != FH_OK) {
         return code;
     }

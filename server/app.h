@@ -47,6 +47,8 @@ struct fh_app {
     int lock_fd;           /* one server a data directory */
 
     struct fh_catalog *catalog;
+    uint8_t secret[32]; /* of the stores; see secret.c */
+    bool has_secret;
     struct fh_router *router;
     struct fh_store_registry *stores;
     struct fh_schemas *schemas;
@@ -99,6 +101,9 @@ void fh_app_schema_settled(struct fh_app *app);
 
 /* open_catalog.c: the catalog that the settings name. */
 FH_MUST_CHECK enum fh_code fh_app_open_catalog(struct fh_app *app, struct fh_error *error);
+
+/* secret.c: what the passwords of tenants' databases are made from. */
+FH_MUST_CHECK enum fh_code fh_app_open_secret(struct fh_app *app, struct fh_error *error);
 
 /* startup.c: the part on the loop. */
 void fh_app_start_serving(struct fh_app *app);

@@ -34,6 +34,12 @@
          "connection string of a PostgreSQL catalog that several servers share; empty: "           \
          "catalog.db in data_dir")                                                                 \
     TEXT(default_store, "local", "store of tenants created without one")                           \
+    TEXT(credentials_key, "",                                                                      \
+         "file of 64 hexadecimal digits from which the passwords of tenants' databases are made, " \
+         "the same for every server; empty: one of its own with development keys, else none")      \
+    NUMBER(homes_max, 0, 0, 1000000, "schema-tier homes of a store; 0: the engine's default")      \
+    NUMBER(open_homes_max, 0, 0, 65536,                                                            \
+           "database-tier homes of a store open at once; 0: the engine's default")                 \
     TEXT(log_level, "info", "debug, info, warn or error")                                          \
     NUMBER(access_log_per_mille, 10, 0, 1000, "successful calls logged, of 1000; failures always") \
     NUMBER(calls_max, 4096, 1, 65536, "live calls; beyond: RESOURCE_EXHAUSTED")                    \

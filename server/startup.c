@@ -312,6 +312,7 @@ static void schemas_loaded_cb(const struct fh_schemas_result *result, void *arg)
     const struct fh_follower_parts parts = {
         .env = &app->env,
         .catalog = app->catalog,
+        .router = app->router,
         .stores = app->stores,
         .schemas = app->schemas,
     };
