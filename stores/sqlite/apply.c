@@ -14,6 +14,7 @@
 #include "stores/sqlite/apply.h"
 
 #include "base/buf.h"
+#include "stores/sqlite/errors.h"
 #include "stores/sqlite/owner.h"
 #include "stores/sqlite/rows.h"
 
@@ -99,6 +100,16 @@ enum fh_code fh_sqlite_explain_unique(struct fh_sqlite_conn *conn, struct fh_req
     return code;
 }
 
+enum fh_code fh_sqlite_explain_check(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                     const struct fh_row *row, enum fh_code code)
+{
+    const struct fh_check *check =
+        code == FH_CHECK_VIOLATION ? fh_sqlite_broken_check(conn->db, row->table) : NULL;
+    return check == NULL ? code
+                         : fh_error_set(&request->error, code, "check %.*s of table %.*s is broken",
+                                        FH_STR_ARG(check->name), FH_STR_ARG(row->table->name));
+}
+
 /* Stores `row` (INSERT, UPDATE) or removes `key` (DELETE); exactly one row must have been meant. */
 static enum fh_code store(struct fh_sqlite_conn *conn, struct fh_request *request,
                           enum fh_sqlite_shape shape, struct fh_row *row)
@@ -122,6 +133,7 @@ static enum fh_code store(struct fh_sqlite_conn *conn, struct fh_request *reques
     code = rc == SQLITE_OK ? fh_sqlite_write_rows(conn, statement, &request->scope.tenant, &count,
                                                   &request->error)
                            : fh_sqlite_conn_fail(conn, rc, &request->error);
+    code = fh_sqlite_explain_check(conn, request, row, code);
     fh_sqlite_statement_end(conn, statement);
     if (code == FH_OK && count != 1) {
         return fh_error_set(&request->error, FH_INTERNAL, "a write met %zu rows", count);

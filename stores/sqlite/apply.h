@@ -22,6 +22,10 @@ FH_MUST_CHECK enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct f
  * has ended. */
 enum fh_code fh_sqlite_explain_unique(struct fh_sqlite_conn *conn, struct fh_request *request,
                                       const struct fh_row *row);
+/* FH_CHECK_VIOLATION, naming the check, when a statement that put `row` in met one of the table's;
+ * otherwise `code`. The statement has not been reset yet, or the error would be gone. */
+enum fh_code fh_sqlite_explain_check(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                     const struct fh_row *row, enum fh_code code);
 /* Live rows reference live rows only, and nothing live references what went. */
 FH_MUST_CHECK enum fh_code fh_sqlite_references(struct fh_sqlite_conn *conn,
                                                 struct fh_request *request,

@@ -30,8 +30,9 @@ static enum fh_code look_at_clock(struct batch *batch)
                : FH_OK;
 }
 
-/* Runs a bound statement to its end; `rc` is what binding said. */
-static enum fh_code run(struct batch *batch, sqlite3_stmt *statement, int rc, size_t *count)
+/* Runs a bound statement to its end; `rc` is what binding said, `row` (or NULL) what it puts in. */
+static enum fh_code run(struct batch *batch, sqlite3_stmt *statement, int rc,
+                        const struct fh_row *row, size_t *count)
 {
     struct fh_request *request = batch->request;
     batch->conn->last_rc = SQLITE_OK;
@@ -39,6 +40,9 @@ static enum fh_code run(struct batch *batch, sqlite3_stmt *statement, int rc, si
                             ? fh_sqlite_write_rows(batch->conn, statement, &request->scope.tenant,
                                                    count, &request->error)
                             : fh_sqlite_conn_fail(batch->conn, rc, &request->error);
+    if (row != NULL) {
+        code = fh_sqlite_explain_check(batch->conn, request, row, code);
+    }
     fh_sqlite_statement_end(batch->conn, statement);
     return code;
 }
@@ -58,8 +62,9 @@ static enum fh_code delete_key(struct batch *batch, const struct fh_key *key)
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
     enum fh_code code = get(batch, FH_SQLITE_DELETE, key->table, &statement);
-    return code == FH_OK ? run(batch, statement, fh_sqlite_bind_key(statement, 2, key), &count)
-                         : code;
+    return code == FH_OK
+               ? run(batch, statement, fh_sqlite_bind_key(statement, 2, key), NULL, &count)
+               : code;
 }
 
 static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
@@ -70,7 +75,7 @@ static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
     enum fh_code code = get(batch, op->keep_existing ? FH_SQLITE_INSERT_FREE : FH_SQLITE_INSERT,
                             row->table, &statement);
     if (code == FH_OK) {
-        code = run(batch, statement, fh_sqlite_bind_row(statement, row), &count);
+        code = run(batch, statement, fh_sqlite_bind_row(statement, row), row, &count);
     }
     op->rows_written += code == FH_OK ? count : 0;
     if (code == FH_UNIQUE_VIOLATION && batch->conn->last_rc == SQLITE_CONSTRAINT_UNIQUE) {
@@ -125,7 +130,7 @@ static enum fh_code insert_record(struct batch *batch, const struct fh_journal_r
     }
     enum fh_code code = get(batch, FH_SQLITE_JOURNAL_INSERT, NULL, &statement);
     if (code == FH_OK) {
-        code = run(batch, statement, bind_record(statement, row), &count);
+        code = run(batch, statement, bind_record(statement, row), NULL, &count);
     }
     if (code == FH_UNIQUE_VIOLATION && batch->conn->last_rc == SQLITE_CONSTRAINT_UNIQUE) {
         return fh_error_field(&request->error, code, "request_id",
@@ -140,8 +145,9 @@ static enum fh_code store_state(struct batch *batch, struct fh_str state)
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
     enum fh_code code = get(batch, FH_SQLITE_STATE_WRITE, NULL, &statement);
-    return code == FH_OK ? run(batch, statement, fh_sqlite_bind_bytes(statement, 2, state), &count)
-                         : code;
+    return code == FH_OK
+               ? run(batch, statement, fh_sqlite_bind_bytes(statement, 2, state), NULL, &count)
+               : code;
 }
 
 enum fh_code fh_sqlite_move_apply(struct fh_sqlite_conn *conn, struct fh_request *request)

@@ -2,9 +2,13 @@
 
 #include <assert.h>
 #include <pthread.h>
+#include <signal.h>
 #include <sqlite3.h>
 #include <stdbool.h>
 #include <string.h>
+#include <unistd.h>
+
+#define KILL (-1) /* in place of a code */
 
 struct file {
     sqlite3_file base;
@@ -50,6 +54,11 @@ static void arm(struct fault *fault, int after, int count, int rc)
 void vfs_fail_writes(int after, int count, int rc)
 {
     arm(&writes, after, count, rc);
+}
+
+void vfs_kill_at_write(int after)
+{
+    arm(&writes, after, 1, KILL);
 }
 
 void vfs_fail_syncs(int after, int count)
@@ -102,6 +111,9 @@ static int x_read(sqlite3_file *file, void *data, int len, sqlite3_int64 at)
 static int x_write(sqlite3_file *file, const void *data, int len, sqlite3_int64 at)
 {
     int rc = ((struct file *)(void *)file)->is_log ? strike(&writes) : SQLITE_OK;
+    if (rc == KILL) {
+        (void)kill(getpid(), SIGKILL);
+    }
     return rc != SQLITE_OK ? rc : real_of(file)->pMethods->xWrite(real_of(file), data, len, at);
 }
 

@@ -10,6 +10,8 @@ void vfs_install(void);
 /* After `after` more writes to the log, `count` writes answer `rc` (SQLITE_FULL,
  * SQLITE_IOERR_WRITE). */
 void vfs_fail_writes(int after, int count, int rc);
+/* Instead of that write the process is killed. */
+void vfs_kill_at_write(int after);
 /* The same for syncs of the log: SQLITE_IOERR_FSYNC. */
 void vfs_fail_syncs(int after, int count);
 void vfs_heal(void);
