@@ -1,9 +1,10 @@
 /* Expressions of the model as SQLite's text: the net under fh_expr_evaluate(), which decides.
  *
  * The text agrees with it: integers that overflow are an error ("integer overflow"), numerics of
- * different scales are aligned, text is compared byte-wise and measured in characters. Where it can
- * only be laxer it is: a product of floats that underflows is 0 here, and FH_RANGE there. Pure
- * functions, any thread.
+ * different scales are aligned, text is compared byte-wise and measured in characters. Only where
+ * evaluation meets an overflow it may be laxer: SQLite does not look at what cannot matter to the
+ * result (`x AND false`, a sum whose other part is null), and a product of floats that underflows
+ * is 0. Pure functions, any thread.
  */
 #ifndef FH_STORES_SQLITE_EXPRESSION_H
 #define FH_STORES_SQLITE_EXPRESSION_H
