@@ -39,6 +39,9 @@ static void end(struct fh_roller_slot *slot, enum fh_rollout_home_state state, c
 static void done(struct fh_roller_slot *slot)
 {
     slot->roller->last_done_us = fh_roller_now_us(slot->roller);
+    if (!fh_home_is_dedicated(&slot->home.home)) {
+        fh_schemas_note_store(slot->roller->schemas, slot->store, slot->home.version);
+    }
     end(slot, FH_ROLLOUT_HOME_DONE, "");
 }
 

@@ -107,10 +107,15 @@ static bool is_due(const struct fh_roller *roller)
         since_us >= roller->options.beat_us) {
         return true;
     }
+    if (roller->busy > 0) {
+        return false;
+    }
+    if (roller->next_phase != FH_ROLLOUT_NONE || roller->pause_wanted) {
+        return true; /* nothing else begins before */
+    }
     /* A walk that has come to its end waits for its notes; so does whoever watches. */
-    bool calm = roller->busy == 0 && (roller->walk.over || roller->state == FH_ROLLER_DRAINING);
-    return calm && (roller->note_count[roller->collecting] > 0 ||
-                    roller->next_phase != FH_ROLLOUT_NONE || roller->pause_wanted);
+    return (roller->walk.over || roller->state == FH_ROLLER_DRAINING) &&
+           roller->note_count[roller->collecting] > 0;
 }
 
 /* The phase changes behind all that was found before. */

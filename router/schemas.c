@@ -681,6 +681,16 @@ const struct fh_migration_record *fh_schemas_migrations(const struct fh_schemas 
     return schemas->versions.records;
 }
 
+void fh_schemas_note_store(struct fh_schemas *schemas, const struct fh_store *store,
+                           uint32_t version)
+{
+    struct store_status *status = status_of(schemas, store->name);
+    if (status != NULL) {
+        status->version = version;
+        status->error[0] = '\0';
+    }
+}
+
 uint32_t fh_schemas_store_version(const struct fh_schemas *schemas, const struct fh_store *store,
                                   const char **error)
 {

@@ -73,4 +73,8 @@ const struct fh_migration_record *fh_schemas_migrations(const struct fh_schemas 
 uint32_t fh_schemas_store_version(const struct fh_schemas *schemas, const struct fh_store *store,
                                   const char **error);
 
+/* What somebody else has found the store's shared home to be at. */
+void fh_schemas_note_store(struct fh_schemas *schemas, const struct fh_store *store,
+                           uint32_t version);
+
 #endif
