@@ -197,6 +197,47 @@ static void test_schema_guards(void **state)
     fh_request_complete(&request, FH_OK);
 }
 
+#ifdef FREEHOLD_FAULTS
+/* The engine gets the other's home; the caller never sees it. */
+static void test_requests_gone_astray(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_home mine;
+    struct fh_home theirs;
+    fh_home_of(FH_TIER_DATABASE, &f->tenant, &mine);
+    fh_home_of(FH_TIER_DATABASE, &f->other, &theirs);
+    f->faults.wrong_home_every = 2;
+    f->faults.wrong_tenant = f->other;
+    for (int i = 1; i <= 4; i++) {
+        struct fh_request request = request_of(f, FH_OP_EVENTS);
+        request.scope.home = mine;
+        request.as.events.limit = 1;
+        assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+        assert_true(fh_home_equal(&request.scope.home, i % 2 == 0 ? &theirs : &mine));
+        fh_request_complete(&request, FH_OK);
+        assert_true(fh_home_equal(&request.scope.home, &mine));
+    }
+    static const enum fh_op others[] = {FH_OP_HOME_ERASE, FH_OP_FENCE_READ, FH_OP_EVENTS};
+    f->faults.wrong_home_every = 1;
+    for (size_t i = 0; i < 3; i++) { /* fences and homes stay, and so does who is in a shared one */
+        struct fh_request request = request_of(f, others[i]);
+        request.scope.home = i < 2 ? mine : request.scope.home;
+        request.as.events.limit = i < 2 ? 0 : 1;
+        const struct fh_home home = request.scope.home;
+        assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+        assert_true(fh_home_equal(&request.scope.home, &home));
+        fh_request_complete(&request, FH_OK);
+    }
+    f->store.passes_on = true;
+    struct fh_request request = request_of(f, FH_OP_EVENTS);
+    request.scope.home = mine;
+    request.as.events.limit = 1;
+    assert_int_equal(fh_store_submit(&f->store, &request), FH_OK);
+    assert_true(fh_home_equal(&request.scope.home, &mine));
+    fh_request_complete(&request, FH_OK);
+}
+#endif
+
 static void test_credentials(void **state)
 {
     struct fixture *f = *state;
@@ -511,6 +552,7 @@ int main(void)
                                        TEST(test_rows_leave_only_with_ok),
 #ifdef FREEHOLD_FAULTS
                                        TEST(test_the_check_can_be_taken_away),
+                                       TEST(test_requests_gone_astray),
 #endif
                                        TEST(test_broken_contracts_abort)};
     return cmocka_run_group_tests(tests, NULL, NULL);
