@@ -1,6 +1,5 @@
 /* Happy path: the connection is open and knows every request's schema; one read transaction around
- * the batch; each request is answered. Checks come last, outside the transaction, on a connection
- * of their own.
+ * the batch; each request is answered.
  *
  * Failures: a connection that does not open fails the whole batch and is tried again with the next
  * one; so does a transaction that does not begin. A fatal error closes the connection after the
@@ -10,7 +9,6 @@
 
 #include "base/assert.h"
 #include "stores/sqlite/admit.h"
-#include "stores/sqlite/check.h"
 #include "stores/sqlite/fence.h"
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/reads.h"
@@ -52,7 +50,7 @@ static const struct fh_schema *schema_of(const struct fh_request *request)
 
 static bool runs(const struct fh_request *request)
 {
-    return request->code == FH_OK && request->op != FH_OP_CHECK;
+    return request->code == FH_OK;
 }
 
 /* One statement is its own snapshot. A move's question is two: the fence comes first. */
@@ -147,12 +145,4 @@ void fh_sqlite_reader_run(void *ctx, struct fh_work **items, size_t count)
     }
     prepare(&reader->conn, requests, count);
     run_batch(reader, requests, count);
-    for (size_t i = 0; i < count; i++) {
-        if (requests[i]->op == FH_OP_CHECK && requests[i]->code == FH_OK) {
-            static const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
-            requests[i]->as.check.findings = NULL; /* of an earlier run of the request */
-            requests[i]->code =
-                fh_sqlite_check(reader->conn.path, &shared, reader->conn.clock, requests[i]);
-        }
-    }
 }

@@ -21,6 +21,7 @@
 #include "base/assert.h"
 #include "base/log.h"
 #include "stores/sqlite/admit.h"
+#include "stores/sqlite/checker.h"
 #include "stores/sqlite/ddl.h"
 #include "stores/sqlite/lanes.h"
 #include "stores/sqlite/reader.h"
@@ -44,7 +45,8 @@ struct sqlite_store {
     struct fh_sqlite_snapshots snapshots;
     struct fh_sqlite_homes homes;
     struct fh_sqlite_lanes lanes;
-    bool has_lanes;   /* and homes: initialised */
+    bool has_lanes; /* and homes: initialised */
+    struct fh_sqlite_checker checker;
     uint32_t workers; /* and a timer; not stopped yet */
     fh_store_closed_cb *closed_cb;
     void *closed_arg;
@@ -96,6 +98,7 @@ static void stop(struct sqlite_store *self)
     }
     self->workers += fh_sqlite_snapshots_stop(&self->snapshots, stopped_cb, self);
     self->workers += fh_sqlite_lanes_stop(&self->lanes, stopped_cb, self);
+    self->workers += fh_sqlite_checker_stop(&self->checker, stopped_cb, self);
     fh_worker_stop(self->writer.worker, stopped_cb, self);
     for (uint32_t i = 0; i < self->reader_count; i++) {
         fh_worker_stop(self->readers[i].worker, stopped_cb, self);
@@ -179,6 +182,8 @@ static enum fh_code sqlite_open(const struct fh_env *env, const struct fh_store_
                         self->store.faults);
     fh_sqlite_snapshots_init(&self->snapshots, env, &self->layout, self->store.faults,
                              self->queue_max);
+    self->checker = (struct fh_sqlite_checker){
+        .env = env, .layout = &self->layout, .queue_max = self->queue_max};
     enum fh_code code = make_homes(self, config, readers, error);
     if (code == FH_OK) {
         code = fh_sqlite_layout_init(&self->layout, config->location, error);
@@ -231,7 +236,10 @@ static enum fh_code dispatch(struct sqlite_store *self, struct fh_request *reque
     if (fh_sqlite_snapshots_serve(request->op)) {
         return fh_sqlite_snapshots_submit(&self->snapshots, request);
     }
-    if (request->op != FH_OP_CHECK && fh_home_is_dedicated(&request->scope.home)) {
+    if (request->op == FH_OP_CHECK) {
+        return fh_sqlite_checker_submit(&self->checker, request);
+    }
+    if (fh_home_is_dedicated(&request->scope.home)) {
         return fh_sqlite_lanes_submit(&self->lanes, request, writes);
     }
     return fh_worker_submit(writes ? self->writer.worker : choose_reader(self), &request->work);
