@@ -309,6 +309,43 @@ static void clear_results(struct fh_request *request)
     }
 }
 
+#ifdef FREEHOLD_FAULTS
+/* The requests that see or change rows through their home alone. */
+static bool can_go_astray(const struct fh_request *request)
+{
+    return fh_home_is_dedicated(&request->scope.home) &&
+           (request->op <= FH_OP_EVENTS || request->op >= FH_OP_SNAPSHOT_OPEN) &&
+           request->op != FH_OP_SNAPSHOT_CLOSE && request->op != FH_OP_COPY_WITHIN;
+}
+#endif
+
+/* A mistake that no test of a store's own can make: the request ends up in another tenant's
+ * dedicated home. come_back() undoes it before its caller looks. */
+static void go_astray(const struct fh_store *store, struct fh_request *request)
+{
+#ifdef FREEHOLD_FAULTS
+    const struct fh_isolation_faults *faults = store->faults;
+    if (faults != NULL && faults->wrong_home_every != 0 && !store->passes_on &&
+        (store->counters.submitted + 1) % faults->wrong_home_every == 0 && can_go_astray(request)) {
+        fh_home_of(request->scope.home.tier, &faults->wrong_tenant, &request->scope.home);
+    }
+#else
+    (void)store;
+    (void)request;
+#endif
+}
+
+static void come_back(struct fh_request *request)
+{
+#ifdef FREEHOLD_FAULTS
+    if (can_go_astray(request)) {
+        fh_home_of(request->scope.home.tier, &request->scope.tenant, &request->scope.home);
+    }
+#else
+    (void)request;
+#endif
+}
+
 enum fh_code fh_store_submit(struct fh_store *store, struct fh_request *request)
 {
     FH_ASSERT(request->phase == FH_REQUEST_IDLE);
@@ -329,9 +366,11 @@ enum fh_code fh_store_submit(struct fh_store *store, struct fh_request *request)
     }
     request->store = store;
     request->phase = FH_REQUEST_SUBMITTING;
+    go_astray(store, request);
     code = store->ops->submit(store, request);
     if (code != FH_OK) {
         request->phase = FH_REQUEST_IDLE;
+        come_back(request);
         return code;
     }
     request->phase = FH_REQUEST_IN_FLIGHT;
@@ -436,6 +475,7 @@ void fh_request_complete(struct fh_request *request, enum fh_code code)
     /* Exactly once, and not before submit returned. */
     FH_ASSERT(request->phase == FH_REQUEST_IN_FLIGHT);
     struct fh_store *store = request->store;
+    come_back(request);
     if (code == FH_OK && !skips_ownership_check(store) && !results_owned(request)) {
         code = fh_error_set(&request->error, FH_FOREIGN_ROW, "%s", fh_code_text(FH_FOREIGN_ROW));
         FH_LOG(store->env->log, ERROR, "store.foreign_row", FH_KV_TEXT("store", store->name),

@@ -280,6 +280,8 @@ struct fh_isolation_faults {
     uint32_t
         wrong_context_every;     /* every nth statement runs in another tenant's database context */
     struct fh_uuid wrong_tenant; /* that other tenant */
+    uint32_t wrong_home_every;   /* dedicated tiers: every nth request on rows goes to the home of
+                                    wrong_tenant, on behalf of its own tenant still */
     bool skip_predicate;         /* layer 1: no explicit tenant predicate */
     bool skip_enforcement;       /* layer 2: no RLS / no views and authorizer */
     bool skip_ownership_check;   /* layer 3 */
@@ -376,6 +378,7 @@ struct fh_store {
     char name[64];
     const struct fh_isolation_faults *faults; /* NULL outside fault builds */
     struct fh_store_stats counters;           /* kept by submit and complete */
+    bool passes_on; /* every request goes to another store, and goes astray there */
     bool closing;
 };
 

@@ -438,6 +438,7 @@ enum fh_code fh_store_fault_create(const struct fh_env *env, struct fh_store *wr
                                       .close = fault_close};
     struct fh_store_config config = {.name = wrapped->name, .faults = wrapped->faults};
     fh_store_init(&self->store, &self->ops, env, &config);
+    self->store.passes_on = true;
     self->wrapped = wrapped;
     fh_list_init(&self->held);
     fh_list_init(&self->waiting);

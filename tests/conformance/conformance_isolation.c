@@ -171,6 +171,16 @@ static void begin(struct suite *s, struct fh_isolation_faults faults)
     put_secrets(s, &s->b, SECRET_B);
 }
 
+/* Every nth statement in b's context; in dedicated tiers then every nth request in b's home, and
+ * then both. */
+static void go_wrong(const struct suite *s, struct fh_isolation_faults *faults, uint32_t every,
+                     int way)
+{
+    bool dedicated = s->tier != FH_TIER_SHARED;
+    faults->wrong_context_every = !dedicated || way % 3 != 1 ? every : 0;
+    faults->wrong_home_every = dedicated && way % 3 != 0 ? every : 0;
+}
+
 static void check_layers(struct suite *s, struct fh_isolation_faults faults, bool writes)
 {
     faults.wrong_tenant = s->b;
@@ -180,7 +190,7 @@ static void check_layers(struct suite *s, struct fh_isolation_faults faults, boo
     for (size_t i = 0; i < sizeof(every) / sizeof(every[0]); i++) {
         for (int round = 0; round < 5; round++) {
             s->faults = faults;
-            s->faults.wrong_context_every = every[i];
+            go_wrong(s, &s->faults, every[i], round);
             assert_int_equal(probe_reads(s), 0);
             if (writes) {
                 assert_int_equal(probe_writes(s, (int64_t)i * 5 + round), 0);
@@ -226,6 +236,7 @@ static void test_without_any_layer_the_probe_sees(void **state)
 {
     struct suite *s = *state;
     const struct fh_isolation_faults all = {.wrong_context_every = 1,
+                                            .wrong_home_every = 1, /* where it is dedicated */
                                             .wrong_tenant = s->b,
                                             .skip_predicate = true,
                                             .skip_enforcement = true,

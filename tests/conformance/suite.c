@@ -472,7 +472,7 @@ void suite_assert_leaks(const struct suite *s, size_t leaks)
     if (s->tier == FH_TIER_SHARED) {
         assert_true(leaks > 0);
     } else if (leaks == 0) {
-        print_message("without any layer the home's own border holds (%s.%s)\n", s->engine->name,
+        print_message("without any layer the home's own fence holds (%s.%s)\n", s->engine->name,
                       fh_tier_name(s->tier));
     }
 }

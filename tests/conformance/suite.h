@@ -177,8 +177,8 @@ struct fh_write *suite_put_null(struct fh_write *write, uint16_t column);
 struct fh_write *suite_author(struct suite *s, enum fh_write_op op, int64_t id, const char *name);
 struct fh_write *suite_book(struct suite *s, enum fh_write_op op, int64_t author, const char *slug);
 /* With every layer of the isolation gone a probe in another's context must see a leak, to show that
- * it can: in the shared home. Where homes are dedicated their own border may hold, as the engine's
- * namespaces and logins have it: then that is said. */
+ * it can: in the shared home. In another's dedicated home the fence is not the tenant's either, and
+ * where an engine starts from the fence, that border holds alone: then it is said. */
 void suite_assert_leaks(const struct suite *s, size_t leaks);
 void suite_must_write(struct suite *s, const struct fh_uuid *tenant, const struct fh_write *write);
 void suite_assert_text(const struct fh_value *value, const char *expected);
