@@ -119,9 +119,12 @@ enum fh_code fh_store_suits(const struct fh_services *services, const struct fh_
     if (region[0] == '\0' || fh_str_eq(label, fh_str_of(region))) {
         return FH_OK;
     }
-    return fh_error_field(error, FH_PRECONDITION, "region",
-                          "store %s is labelled with region '%.*s', not '%.64s'; see ListStores",
-                          store->name, FH_STR_ARG(label), region);
+    return label.len == 0
+               ? fh_error_field(error, FH_PRECONDITION, "region",
+                                "store %s has no region label; see ListStores", store->name)
+               : fh_error_field(error, FH_PRECONDITION, "region",
+                                "store %s is in region '%.*s', not '%.64s'; see ListStores",
+                                store->name, FH_STR_ARG(label), region);
 }
 
 enum fh_code fh_tenant_name_parse(const char *name, struct fh_uuid *uuid, struct fh_str *slug,

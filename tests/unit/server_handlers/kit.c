@@ -12,6 +12,7 @@
 #include "freehold/v1/store_admin.pb-c.h"
 #include "freehold/v1/tenant_admin.pb-c.h"
 #include "router/catalog_sqlite/catalog_sqlite.h"
+#include "router/roller.h"
 #include "server/rpc/allocator.h"
 #include "stores/mem/mem.h"
 
@@ -194,6 +195,12 @@ static void open_parts(struct kit *kit)
         fh_schemas_load(kit->schemas, kit->clock.monotonic_us + DEADLINE_US, loaded_cb, &loaded),
         FH_OK);
     kit_wait(kit, &loaded);
+    struct fh_roller_options rollouts;
+    fh_roller_options_init(&rollouts);
+    assert_int_equal(fh_roller_create(&kit->env, kit->catalog, kit->router, kit->schemas, &rollouts,
+                                      &kit->roller),
+                     FH_OK);
+    fh_roller_start(kit->roller);
 }
 
 void kit_open_bare(struct kit *kit)
@@ -219,6 +226,7 @@ void kit_open_bare(struct kit *kit)
         .schemas = kit->schemas,
         .stores = kit->registry,
         .page_keys = &kit->page_keys,
+        .roller = kit->roller,
         .default_store = "local",
     };
     kit->data = fh_data_service(&kit->services);
@@ -291,7 +299,9 @@ static void remove_files(const struct kit *kit)
 
 void kit_close(struct kit *kit)
 {
-    bool done[4] = {false};
+    bool done[5] = {false};
+    fh_roller_close(kit->roller, set_cb, &done[4]);
+    kit_wait(kit, &done[4]);
     fh_provisioner_close(kit->provisioner, set_cb, &done[0]);
     kit_wait(kit, &done[0]);
     fh_store_registry_close(kit->registry, set_cb, &done[1]);

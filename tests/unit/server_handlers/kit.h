@@ -37,6 +37,7 @@ struct kit {
     struct fh_store_registry *registry;
     struct fh_schemas *schemas;
     struct fh_provisioner *provisioner;
+    struct fh_roller *roller;
     struct fh_page_keys page_keys;
     struct fh_services services;
     struct fh_rpc_service data;
