@@ -245,14 +245,56 @@ static bool reads_old_columns(const struct pair *pair, const struct fh_expr *exp
     return false;
 }
 
+static bool lists(const struct fh_expr *in, const struct fh_expr *constant)
+{
+    for (uint16_t i = 1; i < in->arg_count; i++) {
+        if (in->args[i]->kind == FH_EXPR_CONSTANT && in->args[i]->type == constant->type &&
+            in->args[i]->scale == constant->scale &&
+            fh_value_equal(&in->args[i]->constant, &constant->constant)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* An enumeration that grows: every value that the one before lists is listed. */
+static bool widens(const struct pair *pair, const struct fh_check *before,
+                   const struct fh_check *after)
+{
+    const struct fh_expr *from = before->expr;
+    const struct fh_expr *to = after->expr;
+    if (from->kind != FH_EXPR_IN || to->kind != FH_EXPR_IN ||
+        !fh_expr_equal(from->args[0], pair->before, to->args[0], pair->after)) {
+        return false;
+    }
+    for (uint16_t i = 1; i < from->arg_count; i++) {
+        if (from->args[i]->kind != FH_EXPR_CONSTANT || !lists(to, from->args[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool widens_a_dropped_one(const struct pair *pair, const struct fh_check *after)
+{
+    for (uint16_t i = 0; pair->before != NULL && i < pair->before->check_count; i++) {
+        const struct fh_check *before = &pair->before->checks[i];
+        if (find_check(pair->after, before->id) == NONE && widens(pair, before, after)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void check_adds(struct collector *to, const struct pair *pair)
 {
     for (uint16_t i = 0; i < pair->after->check_count; i++) {
         const struct fh_check *check = &pair->after->checks[i];
         if (find_check(pair->before, check->id) == NONE) {
+            bool demands =
+                reads_old_columns(pair, check->expr) && !widens_a_dropped_one(pair, check);
             add(to, FH_CHANGE_CHECK_ADD, pair, NONE, i,
-                reads_old_columns(pair, check->expr) ? "writes that break the check are refused"
-                                                     : NULL);
+                demands ? "writes that break the check are refused" : NULL);
         }
     }
 }
