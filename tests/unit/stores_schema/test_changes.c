@@ -224,8 +224,10 @@ static void test_old_records(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        CASE(test_from_nothing),          CASE(test_changes),   CASE(test_renames_make_way),
-        CASE(test_action_of_a_reference), CASE(test_no_memory), CASE(test_old_records),
+        CASE(test_from_nothing),          CASE(test_changes),
+        CASE(test_enumerations),          CASE(test_renames_make_way),
+        CASE(test_action_of_a_reference), CASE(test_no_memory),
+        CASE(test_old_records),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
