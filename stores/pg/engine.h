@@ -29,7 +29,8 @@ struct fh_pg_store {
     bool general_only; /* tests: single writes take the general path too */
     struct fh_pg_lane lanes[FH_PG_LANE_COUNT];
     struct fh_snapshot views[FH_SNAPSHOTS_MAX];
-    uint32_t homes_max; /* of the schema tier */
+    unsigned views_taken; /* a store: its own, and its databases' */
+    uint32_t homes_max;   /* of the schema tier */
 
     /* A store: its databases that are open, the one used last first; and who waits for a place. */
     struct fh_list databases;
@@ -99,6 +100,7 @@ extern const struct fh_pg_op_kind fh_pg_apply_kind;
 extern const struct fh_pg_op_kind fh_pg_move_state_kind;
 extern const struct fh_pg_op_kind fh_pg_references_kind;
 extern const struct fh_pg_op_kind fh_pg_size_kind;
+extern const struct fh_pg_op_kind fh_pg_copy_within_kind;
 
 /* Whether the commit is one write that commit_fast.c can do in one round trip. */
 bool fh_pg_fast_suits(const struct fh_pg_store *pg, const struct fh_request *request);

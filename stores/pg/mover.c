@@ -65,6 +65,12 @@ enum fh_code fh_pg_move_begin(struct fh_pg_op *op, struct fh_pg_conn *conn)
 enum fh_code fh_pg_move_check_fence(struct fh_pg_op *op, const PGresult *result,
                                     const struct fh_fence_guard *guard)
 {
+    return fh_pg_move_check_epoch(op, result, op->request->scope.epoch, guard);
+}
+
+enum fh_code fh_pg_move_check_epoch(struct fh_pg_op *op, const PGresult *result, uint64_t required,
+                                    const struct fh_fence_guard *guard)
+{
     struct fh_request *request = op->request;
     int64_t epoch = 0;
     int64_t generation = 0;
@@ -79,8 +85,7 @@ enum fh_code fh_pg_move_check_fence(struct fh_pg_op *op, const PGresult *result,
         return FH_CORRUPT;
     }
     bool same = (uint64_t)generation == guard->generation || request->op == FH_OP_SIZE;
-    if (same && (uint64_t)epoch == request->scope.epoch &&
-        (guard->modes & FH_FENCE_BIT(mode)) != 0) {
+    if (same && (uint64_t)epoch == required && (guard->modes & FH_FENCE_BIT(mode)) != 0) {
         return FH_OK;
     }
     request->epoch_seen = (uint64_t)epoch;

@@ -23,6 +23,11 @@ FH_MUST_CHECK enum fh_code fh_pg_move_send_context(struct fh_pg_op *op, struct f
 FH_MUST_CHECK enum fh_code fh_pg_move_check_fence(struct fh_pg_op *op, const PGresult *result,
                                                   const struct fh_fence_guard *guard);
 
+/* The same with another epoch than the scope's. */
+FH_MUST_CHECK enum fh_code fh_pg_move_check_epoch(struct fh_pg_op *op, const PGresult *result,
+                                                  uint64_t required,
+                                                  const struct fh_fence_guard *guard);
+
 /* Bytes a row has besides its text, bytes and documents; whether it has no such columns. */
 unsigned fh_pg_move_row_bytes(const struct fh_table *table);
 bool fh_pg_move_is_narrow(const struct fh_table *table);

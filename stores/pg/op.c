@@ -20,7 +20,7 @@ void fh_pg_op_finish(struct fh_pg_op *op, enum fh_code code)
     if (pg->store.closing && pg->active_count == 0) {
         fh_pg_store_kick(pg);
     }
-    if (code != FH_OK && request->op == FH_OP_SNAPSHOT_OPEN) {
+    if (code != FH_OK && request->op == FH_OP_SNAPSHOT_OPEN && op->view != NULL) {
         fh_pg_view_end(op->view);
     }
     if (code != FH_OK && request->error.code == FH_OK) {
@@ -54,7 +54,9 @@ bool fh_pg_op_lacks_home(const struct fh_pg_op *op, const char *sqlstate)
 
 void fh_pg_op_add_role(struct fh_pg_op *op)
 {
-    bool switches = op->request->scope.home.tier == FH_TIER_SCHEMA && !op->store->may_bypass;
+    /* The owner has no need to, and could not go from one home to another then. */
+    bool switches = op->request->scope.home.tier == FH_TIER_SCHEMA && !op->store->may_bypass &&
+                    op->lane != FH_PG_LANE_OWNER;
     fh_pg_add_bytes(&op->store->params,
                     fh_str_of(switches ? op->request->scope.home.name : "none"));
 }

@@ -375,6 +375,9 @@ kind_of(const struct fh_pg_store *pg, const struct fh_request *request, enum fh_
     case FH_OP_CHECK:
         *lane = FH_PG_LANE_SLOW;
         return &fh_pg_check_kind;
+    case FH_OP_COPY_WITHIN: /* from one home to another: nobody else may */
+        *lane = FH_PG_LANE_OWNER;
+        return &fh_pg_copy_within_kind;
     default:
         *lane = FH_PG_LANE_MOVER;
         return mover_kind_of(request);
@@ -484,7 +487,7 @@ static void pg_close(struct fh_store *store, fh_store_closed_cb *closed_cb, void
 const struct fh_store_ops fh_store_pg_ops = {
     .engine = "postgresql",
     .capabilities = FH_CAPABILITY_SHARED | FH_CAPABILITY_SCHEMA | FH_CAPABILITY_DATABASE |
-                    FH_CAPABILITY_CREDENTIALS | FH_CAPABILITY_DURABLE,
+                    FH_CAPABILITY_CREDENTIALS | FH_CAPABILITY_DURABLE | FH_CAPABILITY_COPY_WITHIN,
     .open = pg_open,
     .submit = pg_submit,
     .preview = fh_pg_preview,

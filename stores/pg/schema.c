@@ -1,7 +1,8 @@
 /* Schema changes, on the owner's connection, one version after the other:
  *
  *   LOCK    begin, the home's advisory lock, look whether the system tables are there
- *   CHECK   the version (kept in fh_meta under the nil tenant), how large the tables are
+ *   CHECK   the version (kept in fh_meta under the nil tenant), how large the tables are, and a
+ *           dedicated home's fence, for a first look
  *   AHEAD   large tables only, and before LOCK comes again: rolled back; then what has to look at
  *           every row, each statement looked for (an earlier attempt may have made it), and made
  *   RUN     system tables if there are none; the old version's view goes; a dedicated home's fence
@@ -151,6 +152,28 @@ static enum fh_code send_lock(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return code;
 }
 
+/* The tenant's context, and its fence told. */
+static enum fh_code send_fence(struct fh_pg_op *op, struct fh_pg_conn *conn, const char *locked)
+{
+    struct schema_state *state = op->state;
+    char text[256];
+    struct fh_pg_params *params = fh_pg_op_params(op);
+    fh_pg_add_uuid_text(params, &op->request->scope.tenant);
+    enum fh_code code =
+        send_text(op, conn, "select set_config('fh.tenant', $1::text, true)", params);
+    if (code == FH_OK) {
+        (void)snprintf(text, sizeof(text),
+                       "select epoch, generation, mode from \"%s\".fh_fence where tenant_id = "
+                       "$1::uuid%s",
+                       fh_pg_op_namespace(op), locked);
+        params = fh_pg_op_params(op);
+        fh_pg_add_uuid(params, &op->request->scope.tenant);
+        state->fence_at = state->sent;
+        code = send_text(op, conn, text, params);
+    }
+    return code;
+}
+
 static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     char text[256];
@@ -166,38 +189,23 @@ static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
                               "n.nspname = $1 and c.relkind = 'r' and left(c.relname, 3) <> "
                               "'fh_'");
     }
-    return code;
+    return code == FH_OK && is_dedicated(op) ? send_fence(op, conn, "") : code;
 }
 
-/* The tenant's context, its fence locked and told, and a guard: what is sent behind it is skipped
- * unless the fence is as required. */
+/* The fence locked, and a guard: what is sent behind it is skipped unless the fence is as required.
+ */
 static enum fh_code send_guard(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    struct schema_state *state = op->state;
     const struct fh_fence_guard *guard = &op->request->as.schema.guard;
-    const char *namespace = fh_pg_op_namespace(op);
     char text[256];
-    struct fh_pg_params *params = fh_pg_op_params(op);
-    fh_pg_add_uuid_text(params, &op->request->scope.tenant);
-    enum fh_code code =
-        send_text(op, conn, "select set_config('fh.tenant', $1::text, true)", params);
-    if (code == FH_OK) {
-        (void)snprintf(text, sizeof(text),
-                       "select epoch, generation, mode from \"%s\".fh_fence where tenant_id = "
-                       "$1::uuid for update",
-                       namespace);
-        params = fh_pg_op_params(op);
-        fh_pg_add_uuid(params, &op->request->scope.tenant);
-        state->fence_at = state->sent;
-        code = send_text(op, conn, text, params);
-    }
+    enum fh_code code = send_fence(op, conn, " for update");
     if (code == FH_OK) {
         (void)snprintf(text, sizeof(text),
                        "select 1 / count(*) from \"%s\".fh_fence where tenant_id = $1::uuid and "
                        "epoch = $2::int8 and generation = $3::int8 and ($4::int4 & (1 << "
                        "mode::int4)) <> 0",
-                       namespace);
-        params = fh_pg_op_params(op);
+                       fh_pg_op_namespace(op));
+        struct fh_pg_params *params = fh_pg_op_params(op);
         fh_pg_add_uuid(params, &op->request->scope.tenant);
         fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);
         fh_pg_add_int64(params, (int64_t)guard->generation);
@@ -410,7 +418,14 @@ static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGre
     struct schema_state *state = op->state;
     int64_t bytes = 0;
     if (index == 0) {
-        return fh_pg_version_read(result, &state->version);
+        enum fh_code code = fh_pg_version_read(result, &state->version);
+        op->request->as.schema.version_seen = state->version;
+        return code;
+    }
+    if (index > 1) {
+        return index == state->fence_at
+                   ? fh_pg_move_check_fence(op, result, &op->request->as.schema.guard)
+                   : FH_OK;
     }
     enum fh_code code = fh_pg_field_int(result, 0, 0, &bytes);
     state->large = bytes > small_bytes();

@@ -6,6 +6,7 @@
  */
 #include "stores/pg/version.h"
 
+#include <stdio.h>
 #include <string.h>
 
 #include "stores/pg/ddl.h"
@@ -13,8 +14,12 @@
 #include "stores/pg/mover.h"
 #include "stores/pg/rows.h"
 
-#define RESULT_FENCE 1
-#define RESULT_VERSION 3
+enum result {
+    RESULT_FENCE = 1,
+    RESULT_VERSION = 3,
+    RESULT_SOURCE_FENCE = 5, /* a copy's only */
+    RESULT_SOURCE_VERSION = 7,
+};
 
 enum fh_code fh_pg_version_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
@@ -83,6 +88,35 @@ void fh_pg_version_differs(struct fh_pg_op *op)
     memset(&op->request->error, 0, sizeof(op->request->error));
 }
 
+/* A copy has two homes, and either may be at another version: the same again for its source. */
+static enum fh_code send_source(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    const char *source = fh_pg_home_namespace(&op->request->as.copy_within.source);
+    char text[256];
+    enum fh_code code = fh_pg_op_send_context(op, conn);
+    if (code == FH_OK) {
+        (void)snprintf(text, sizeof(text),
+                       "select epoch, generation, mode from \"%s\".fh_fence where tenant_id = "
+                       "$1::uuid",
+                       source);
+        struct fh_pg_params *params = fh_pg_op_params(op);
+        fh_pg_add_uuid(params, &op->request->scope.tenant);
+        code = fh_pg_conn_send_text(conn, text, params);
+    }
+    if (code == FH_OK) {
+        code = fh_pg_conn_send_text(
+            conn, "select set_config('fh.tenant', '" FH_PG_NIL_TENANT "', true)", NULL);
+    }
+    if (code == FH_OK) {
+        (void)snprintf(text, sizeof(text),
+                       "select value::int8 from \"%s\".fh_meta where tenant_id = "
+                       "'" FH_PG_NIL_TENANT "' and name = 'schema_version'",
+                       source);
+        code = fh_pg_conn_send_text(conn, text, NULL);
+    }
+    return code;
+}
+
 static enum fh_code look_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     enum fh_code code = fh_pg_op_send_context(op, conn);
@@ -90,7 +124,10 @@ static enum fh_code look_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         fh_pg_add_uuid(fh_pg_op_params(op), &op->request->scope.tenant);
         code = fh_pg_op_send(op, conn, FH_PG_FENCE_READ, 0, NULL, 0);
     }
-    return code == FH_OK ? fh_pg_version_send(op, conn) : code;
+    if (code == FH_OK) {
+        code = fh_pg_version_send(op, conn);
+    }
+    return code == FH_OK && op->request->op == FH_OP_COPY_WITHIN ? send_source(op, conn) : code;
 }
 
 /* What the op itself would have made of this fence. */
@@ -104,25 +141,37 @@ static enum fh_code check_fence(struct fh_pg_op *op, const PGresult *result)
     if (request->op != FH_OP_HOME_ERASE) {
         return fh_pg_fence_check(op, result, 0, 2, request->op == FH_OP_COMMIT);
     }
-    const struct fh_fence *fence = &request->as.home.fence;
-    const struct fh_fence_guard any = {.generation = fence->generation, .modes = UINT32_MAX};
+    const struct fh_fence_guard any = {.generation = request->as.home.fence.generation,
+                                       .modes = UINT32_MAX};
     int64_t epoch = 0;
-    uint64_t routed = request->scope.epoch;
-    if (PQntuples(result) == 1 && fh_pg_field_int(result, 0, 0, &epoch) == FH_OK) {
-        request->scope.epoch = (uint64_t)epoch; /* an erase looks at the generation only */
+    if (PQntuples(result) == 1 && fh_pg_field_int(result, 0, 0, &epoch) != FH_OK) {
+        return FH_CORRUPT;
     }
-    enum fh_code code = fh_pg_move_check_fence(op, result, &any);
-    request->scope.epoch = routed;
-    return code;
+    return fh_pg_move_check_epoch(op, result, (uint64_t)epoch, &any); /* any epoch will do */
 }
 
 static enum fh_code look_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_request *request = op->request;
-    if (index == RESULT_FENCE) {
+    const struct fh_op_copy_within *copy = &request->as.copy_within;
+    uint32_t version = 0;
+    switch (index) {
+    case RESULT_FENCE:
         return check_fence(op, result);
+    case RESULT_VERSION:
+        return fh_pg_version_read(result, &request->version_seen);
+    case RESULT_SOURCE_FENCE:
+        return fh_pg_move_check_epoch(op, result, copy->source_epoch, &copy->source_guard);
+    case RESULT_SOURCE_VERSION: {
+        enum fh_code code = fh_pg_version_read(result, &version);
+        if (request->version_seen == request->scope.schema->version) {
+            request->version_seen = version; /* it is not the target that is off */
+        }
+        return code;
     }
-    return index == RESULT_VERSION ? fh_pg_version_read(result, &request->version_seen) : FH_OK;
+    default:
+        return FH_OK;
+    }
 }
 
 static void look_failed(struct fh_pg_op *op, unsigned index)
@@ -131,7 +180,7 @@ static void look_failed(struct fh_pg_op *op, unsigned index)
     if (op->code != FH_OK) {
         op->failure.code = op->code;
     } else if (names_something_missing(op->failure.sqlstate)) {
-        op->failure.code = FH_NO_TENANT;
+        op->failure.code = op->request->op == FH_OP_HOME_ERASE ? FH_OK : FH_NO_TENANT;
     }
 }
 

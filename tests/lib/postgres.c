@@ -306,7 +306,7 @@ static enum fh_code make_roles(struct fh_pgtest *pg)
         "create role freehold_app login nosuperuser nobypassrls noinherit nocreatedb nocreaterole",
         "create role freehold_bypass login nosuperuser bypassrls inherit in role freehold_app, "
         "freehold_owner",
-        "grant set on parameter session_replication_role to freehold_app",
+        "grant set on parameter session_replication_role to freehold_app, freehold_owner",
         "create database freehold owner freehold_owner template template0",
     };
     for (size_t i = 0; i < sizeof(statements) / sizeof(statements[0]); i++) {

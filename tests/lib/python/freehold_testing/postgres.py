@@ -75,7 +75,7 @@ class Cluster:
         self.sql(
             "create role freehold_owner login noinherit createdb",
             "create role freehold_app login noinherit",
-            "grant set on parameter session_replication_role to freehold_app",
+            "grant set on parameter session_replication_role to freehold_app, freehold_owner",
             "create database freehold owner freehold_owner",
         )
         self.sql(ADMIN_SQL.read_text(), database="freehold")
