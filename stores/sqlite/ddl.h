@@ -63,7 +63,7 @@ FH_MUST_CHECK enum fh_code fh_sqlite_ddl_upgrade(const struct fh_sqlite_ddl_home
                                                  const struct fh_schema *to, fh_sqlite_ddl_cb *cb,
                                                  void *arg, struct fh_error *error);
 /* What brings a home from `version` (none below 1) to `to`, version by version. FH_PRECONDITION
- * when `to` does not build on that version. */
+ * when `to` is older or does not build on that version. */
 FH_MUST_CHECK enum fh_code fh_sqlite_ddl_bring(const struct fh_sqlite_ddl_home *home,
                                                int64_t version, const struct fh_schema *to,
                                                fh_sqlite_ddl_cb *cb, void *arg,

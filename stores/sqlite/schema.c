@@ -184,11 +184,6 @@ enum fh_code fh_sqlite_schema_apply(struct fh_sqlite_conn *conn, struct fh_reque
     int64_t present = conn->schema_version;
     op->version_seen = present > 0 ? (uint32_t)present : 0;
     request->version_seen = op->version_seen;
-    if (present > (int64_t)op->target->version) {
-        return fh_error_set(&request->error, FH_PRECONDITION,
-                            "the home has schema version %u, newer than %u", op->version_seen,
-                            op->target->version);
-    }
     if (present == (int64_t)op->target->version) {
         return FH_OK;
     }

@@ -429,6 +429,11 @@ enum fh_code fh_sqlite_ddl_bring(const struct fh_sqlite_ddl_home *home, int64_t 
         return fh_sqlite_ddl_schema(home, to, cb, arg, error);
     }
     enum fh_code code = FH_OK;
+    if (version > (int64_t)to->version) {
+        return fh_error_set(error, FH_PRECONDITION,
+                            "the home has schema version %lld, newer than %u", (long long)version,
+                            to->version);
+    }
     for (uint32_t next = (uint32_t)version + 1; next <= to->version && code == FH_OK; next++) {
         const struct fh_schema *from = fh_schema_at(to, next - 1);
         const struct fh_schema *step = fh_schema_at(to, next);

@@ -59,7 +59,6 @@ bool fh_sqlite_version_matters(enum fh_op op)
     case FH_OP_CHECK:
     case FH_OP_CREDENTIAL:
     case FH_OP_SNAPSHOT_CLOSE:
-    case FH_OP_MOVE_STATE: /* bytes of the mover's, of no version */
         return false;
     default:
         return true;

@@ -20,7 +20,8 @@ FH_MUST_CHECK enum fh_code fh_sqlite_version_set(struct fh_sqlite_conn *conn, ui
 /* For fence.c: the column of a look at a fence. */
 void fh_sqlite_version_note(struct fh_sqlite_conn *conn, sqlite3_stmt *statement, int at);
 
-/* Does the operation take scope.schema's tables? */
+/* Is the operation one of scope.schema's version? All of a mover's are, so that each of its
+ * transactions sees a schema change under the move. */
 bool fh_sqlite_version_matters(enum fh_op op);
 /* After the fence was looked at, and admitted the request: FH_OK or FH_STALE_SCHEMA, with
  * version_seen. */
