@@ -297,10 +297,12 @@ static void claim(struct fh_roller *roller, const struct fh_rollout *rollout)
     }
 }
 
-/* How long until the beat has stood still for long enough. */
+/* How long until the beat has stood still for long enough; a catalog that is nobody else's knows no
+ * other worker that lives. */
 static int64_t patience_us(struct fh_roller *roller, const struct fh_rollout *rollout)
 {
-    if (fh_uuid_is_nil(&rollout->worker) || fh_uuid_eq(&rollout->worker, &roller->options.worker)) {
+    if (!roller->catalog->shared || fh_uuid_is_nil(&rollout->worker) ||
+        fh_uuid_eq(&rollout->worker, &roller->options.worker)) {
         return 0;
     }
     if (!fh_uuid_eq(&roller->seen, &rollout->uuid) || roller->seen_beat != rollout->beat) {
