@@ -335,8 +335,7 @@ static enum fh_code open_file(struct fh_sqlite_conn *conn, struct fh_error *erro
 {
     bool reads = conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER;
     int flags = SQLITE_OPEN_NOMUTEX | SQLITE_OPEN_PRIVATECACHE | SQLITE_OPEN_NOFOLLOW |
-                (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE) |
-                (conn->making ? SQLITE_OPEN_CREATE : 0);
+                (reads ? SQLITE_OPEN_READONLY : SQLITE_OPEN_READWRITE);
     int rc = sqlite3_open_v2(conn->path, &conn->db, flags, NULL);
     if (rc == SQLITE_OK) {
         sqlite3_extended_result_codes(conn->db, 1);

@@ -157,6 +157,17 @@ static enum fh_code sync_file(const char *path, struct fh_error *error)
     return failed == 0 ? FH_OK : fh_sqlite_path_error(error, path, reason);
 }
 
+/* For this user only; what SQLite puts beside it is the same. */
+static enum fh_code make_empty(const char *path, struct fh_error *error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fh_sqlite_path_error(error, path, errno);
+    }
+    close(fd);
+    return FH_OK;
+}
+
 static enum fh_code fill_new(struct fh_sqlite_conn *maker, struct fh_request *request)
 {
     enum fh_code code = fh_sqlite_conn_open(maker, &request->error);
@@ -196,7 +207,10 @@ static enum fh_code make_file(const struct fh_sqlite_conn *conn, struct fh_reque
     fh_sqlite_conn_init(&maker, FH_SQLITE_ERASER, path, conn->clock, conn->faults);
     maker.making = true;
     maker.deadline_us = request->deadline_us;
-    code = fill_new(&maker, request);
+    code = make_empty(path, &request->error);
+    if (code == FH_OK) {
+        code = fill_new(&maker, request);
+    }
     if (code == FH_OK) {
         code = sync_file(path, &request->error);
     }

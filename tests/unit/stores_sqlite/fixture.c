@@ -1,5 +1,6 @@
 #include "tests/unit/stores_sqlite/fixture.h"
 
+#include <ftw.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <unistd.h>
@@ -142,9 +143,16 @@ void fixture_init(struct fixture *f)
     (void)snprintf(f->path, sizeof(f->path), "%s/shared.db", f->directory);
 }
 
+static int remove_cb(const char *path, const struct stat *status, int kind, struct FTW *walk)
+{
+    (void)status;
+    (void)kind;
+    (void)walk;
+    return remove(path);
+}
+
 void fixture_close(struct fixture *f)
 {
-    static const char *const suffixes[] = {"", "-wal", "-shm", "-journal"};
     if (f->store != NULL) {
         fixture_shut(f);
     }
@@ -154,12 +162,7 @@ void fixture_close(struct fixture *f)
     for (size_t i = 0; i < f->arena_count; i++) {
         fh_arena_close(&f->arenas[i]);
     }
-    for (size_t i = 0; i < sizeof(suffixes) / sizeof(suffixes[0]); i++) {
-        char path[128];
-        (void)snprintf(path, sizeof(path), "%s%s", f->path, suffixes[i]);
-        (void)unlink(path);
-    }
-    assert_int_equal(rmdir(f->directory), 0);
+    assert_int_equal(nftw(f->directory, remove_cb, 16, FTW_DEPTH | FTW_PHYS), 0);
 }
 
 enum fh_code fixture_try_open(struct fixture *f, struct fh_error *error)
@@ -168,6 +171,8 @@ enum fh_code fixture_try_open(struct fixture *f, struct fh_error *error)
                                      .location = f->directory,
                                      .connections_max = f->readers,
                                      .queue_max = f->queue_max,
+                                     .homes_max = f->homes_max,
+                                     .open_homes_max = f->open_homes_max,
                                      .faults = f->with_faults ? &f->faults : NULL};
     return fh_store_sqlite_ops.open(&f->env, &config, &f->store, error);
 }

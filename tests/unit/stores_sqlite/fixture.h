@@ -40,6 +40,8 @@ struct fixture {
     bool with_faults;
     uint32_t readers; /* 0: the default */
     uint32_t queue_max;
+    uint32_t homes_max;
+    uint32_t open_homes_max;
     struct fh_store *store; /* NULL: closed */
     char directory[64];
     char path[96]; /* of shared.db */
