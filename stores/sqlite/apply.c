@@ -145,7 +145,7 @@ static enum fh_code store(struct fh_sqlite_conn *conn, struct fh_request *reques
 }
 
 /* Round one for one change. */
-static enum fh_code release(struct fh_sqlite_conn *conn, struct fh_request *request,
+static enum fh_code release(struct fh_sqlite_conn *conn, struct fh_request *request, bool alone,
                             struct fh_sqlite_change *change)
 {
     change->released = false;
@@ -164,7 +164,7 @@ static enum fh_code release(struct fh_sqlite_conn *conn, struct fh_request *requ
         change->stored = true;
         return store(conn, request, FH_SQLITE_UPDATE, change->after);
     }
-    if (request->as.commit.count > 1 && unique_changes(change->before, change->after)) {
+    if (!alone && unique_changes(change->before, change->after)) {
         change->released = true;
         return store(conn, request, FH_SQLITE_DELETE, change->before);
     }
@@ -172,18 +172,18 @@ static enum fh_code release(struct fh_sqlite_conn *conn, struct fh_request *requ
 }
 
 enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct fh_request *request,
-                             struct fh_sqlite_change *changes)
+                             struct fh_sqlite_changes *changes)
 {
-    struct fh_op_commit *commit = &request->as.commit;
-    for (size_t i = 0; i < commit->count; i++) {
-        enum fh_code code = release(conn, request, &changes[i]);
+    size_t *failed_write = &request->as.commit.failed_write;
+    for (size_t i = 0; i < changes->count; i++) {
+        enum fh_code code = release(conn, request, changes->count == 1, &changes->list[i]);
         if (code != FH_OK) {
-            commit->failed_write = i;
+            *failed_write = changes->list[i].origin;
             return code;
         }
     }
-    for (size_t i = 0; i < commit->count; i++) {
-        struct fh_sqlite_change *change = &changes[i];
+    for (size_t i = 0; i < changes->count; i++) {
+        struct fh_sqlite_change *change = &changes->list[i];
         if (change->stored) {
             continue;
         }
@@ -191,7 +191,7 @@ enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct fh_request *req
         enum fh_code code =
             store(conn, request, fresh ? FH_SQLITE_INSERT : FH_SQLITE_UPDATE, change->after);
         if (code != FH_OK) {
-            commit->failed_write = i;
+            *failed_write = change->origin;
             return code;
         }
         change->stored = true;

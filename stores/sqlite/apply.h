@@ -14,10 +14,23 @@ struct fh_sqlite_change {
     struct fh_row *after; /* its tenant becomes what RETURNING said */
     bool released;        /* taken out first, for another write may take its unique values */
     bool stored;
+    size_t origin; /* which of the request's writes it is, or follows from */
 };
 
+/* The request's writes, and behind them what follows from references' actions. */
+struct fh_sqlite_changes {
+    const struct fh_write *writes;
+    struct fh_sqlite_change *list; /* one a write */
+    size_t count;
+};
+
+/* Puts behind the request's writes, which are evaluated, what follows from them (stores/cascade.h).
+ */
+FH_MUST_CHECK enum fh_code fh_sqlite_cascade(struct fh_sqlite_conn *conn,
+                                             struct fh_request *request,
+                                             struct fh_sqlite_changes *changes);
 FH_MUST_CHECK enum fh_code fh_sqlite_apply(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                           struct fh_sqlite_change *changes);
+                                           struct fh_sqlite_changes *changes);
 /* FH_UNIQUE_VIOLATION, naming the constraint's columns: a statement that put `row` in met one, and
  * has ended. */
 enum fh_code fh_sqlite_explain_unique(struct fh_sqlite_conn *conn, struct fh_request *request,
@@ -29,6 +42,6 @@ enum fh_code fh_sqlite_explain_check(struct fh_sqlite_conn *conn, struct fh_requ
 /* Live rows reference live rows only, and nothing live references what went. */
 FH_MUST_CHECK enum fh_code fh_sqlite_references(struct fh_sqlite_conn *conn,
                                                 struct fh_request *request,
-                                                const struct fh_sqlite_change *changes);
+                                                const struct fh_sqlite_changes *changes);
 
 #endif

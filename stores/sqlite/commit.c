@@ -1,5 +1,6 @@
 /* Happy path: the fence is open at the routed epoch, the request id is new, each write's row is
- * read and evaluated, all rows are stored, the reference rules hold, the record goes in.
+ * read and evaluated, what follows from references' actions is put behind them, all rows are
+ * stored, the reference rules hold, the record goes in.
  *
  * Failures: the first refusal ends it, failed_write says where; an earlier commit with the request
  * id is answered again. seq counts within (tenant, epoch), so that it tells nothing about other
@@ -88,6 +89,7 @@ static enum fh_code evaluate(struct fh_sqlite_conn *conn, struct fh_request *req
     struct fh_op_commit *commit = &request->as.commit;
     for (size_t i = 0; i < commit->count; i++) {
         const struct fh_write *write = &commit->writes[i];
+        changes[i].origin = i;
         enum fh_code code = read_before(conn, request, &write->key, &changes[i].before);
         if (code == FH_OK) {
             code =
@@ -180,17 +182,16 @@ static enum fh_code insert_record(struct fh_sqlite_conn *conn, struct fh_request
 }
 
 static enum fh_code record(struct fh_sqlite_conn *conn, struct fh_request *request,
-                           const struct fh_sqlite_change *rows)
+                           const struct fh_sqlite_changes *set)
 {
-    const struct fh_op_commit *commit = &request->as.commit;
     struct fh_buf changes;
     struct fh_buf images;
     fh_buf_init(&changes, CHANGES_LEN_MAX);
     fh_buf_init(&images, IMAGES_LEN_MAX);
-    fh_changes_encode(commit->writes, commit->count, &changes);
+    fh_changes_encode(set->writes, set->count, &changes);
     fh_images_begin(&images);
-    for (size_t i = 0; i < commit->count; i++) {
-        fh_images_add(&images, rows[i].before, rows[i].after);
+    for (size_t i = 0; i < set->count; i++) {
+        fh_images_add(&images, set->list[i].before, set->list[i].after);
     }
     enum fh_code code = fh_buf_code(&changes);
     if (code == FH_OK) {
@@ -234,24 +235,29 @@ enum fh_code fh_sqlite_commit(struct fh_sqlite_conn *conn, struct fh_request *re
             return code;
         }
     }
-    struct fh_sqlite_change *changes =
-        FH_ARENA_ARRAY(request->arena, struct fh_sqlite_change, commit->count);
+    struct fh_sqlite_changes changes = {
+        .writes = commit->writes,
+        .list = FH_ARENA_ARRAY(request->arena, struct fh_sqlite_change, commit->count),
+        .count = commit->count};
     struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
-    if (changes == NULL || rows == NULL) {
+    if (changes.list == NULL || rows == NULL) {
         return say(request, FH_NOMEM);
     }
-    code = evaluate(conn, request, changes);
+    code = evaluate(conn, request, changes.list);
     if (code == FH_OK) {
-        code = fh_sqlite_apply(conn, request, changes);
+        code = fh_sqlite_cascade(conn, request, &changes);
     }
     if (code == FH_OK) {
-        code = fh_sqlite_references(conn, request, changes);
+        code = fh_sqlite_apply(conn, request, &changes);
+    }
+    if (code == FH_OK) {
+        code = fh_sqlite_references(conn, request, &changes);
     }
     if (code == FH_OK && !commit->validate_only) {
-        code = record(conn, request, changes);
+        code = record(conn, request, &changes);
     }
     for (size_t i = 0; i < commit->count && code == FH_OK; i++) {
-        rows[i] = changes[i].after;
+        rows[i] = changes.list[i].after;
     }
     commit->rows = code == FH_OK ? rows : NULL;
     return code;

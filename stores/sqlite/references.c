@@ -141,18 +141,18 @@ static enum fh_code check_physical(struct fh_sqlite_conn *conn, struct fh_reques
 }
 
 enum fh_code fh_sqlite_references(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                  const struct fh_sqlite_change *changes)
+                                  const struct fh_sqlite_changes *changes)
 {
-    struct fh_op_commit *commit = &request->as.commit;
-    for (size_t i = 0; i < commit->count; i++) {
+    for (size_t i = 0; i < changes->count; i++) {
+        const struct fh_sqlite_change *change = &changes->list[i];
         enum fh_code code = FH_OK;
-        if (is_live(changes[i].after)) {
-            code = check_parents(conn, request, &changes[i]);
-        } else if (is_live(changes[i].before)) {
-            code = check_children(conn, request, changes[i].before);
+        if (is_live(change->after)) {
+            code = check_parents(conn, request, change);
+        } else if (is_live(change->before)) {
+            code = check_children(conn, request, change->before);
         }
         if (code != FH_OK) {
-            commit->failed_write = i;
+            request->as.commit.failed_write = change->origin;
             return code;
         }
     }

@@ -295,6 +295,17 @@ static void add_row_columns(const struct fh_table *table, struct fh_buf *out)
     }
 }
 
+static void select_rows(const struct fh_table *table, const struct fh_sqlite_text *text,
+                        struct fh_buf *out)
+{
+    fh_buf_add_text(out, "SELECT ");
+    add_row_columns(table, out);
+    fh_buf_add_text(out, " FROM ");
+    add_source(table->name, text, out);
+    fh_buf_add_text(out, " d WHERE ");
+    add_tenant("d.", text, out);
+}
+
 static void add_joined(const struct fh_table *table, const struct fh_sqlite_text *text,
                        struct fh_buf *out)
 {
@@ -435,16 +446,28 @@ static void unique_text(const struct fh_table *table, uint16_t ordinal,
     fh_buf_add_text(out, ") LIMIT 1");
 }
 
+static void children_text(const struct fh_table *table, uint16_t ordinal,
+                          const struct fh_sqlite_text *text, struct fh_buf *out)
+{
+    const struct fh_foreign_key *fk = &table->foreign_keys[ordinal / 2];
+    bool predicate = (text->flags & FH_SQLITE_TEXT_NO_PREDICATE) == 0;
+    select_rows(table, text, out);
+    fh_buf_printf(out, " AND d.deleted_at IS NULL AND %s", predicate ? "d.fh_live=?1 AND " : "");
+    add_equals("d.", table, fk->columns, fk->column_count, 3, out);
+    if (ordinal % 2 == 1) {
+        fh_buf_add_text(out, " AND ");
+        add_key_bound(table, ">", 3u + fk->column_count, out);
+    }
+    fh_buf_add_text(out, " ORDER BY ");
+    add_key_list("d.", table, "", out);
+    fh_buf_add_text(out, " LIMIT ?2");
+}
+
 static void scan_text(const struct fh_table *table, uint16_t ordinal,
                       const struct fh_sqlite_text *text, struct fh_buf *out)
 {
     bool after = (ordinal & FH_SQLITE_SCAN_AFTER) != 0;
-    fh_buf_add_text(out, "SELECT ");
-    add_row_columns(table, out);
-    fh_buf_add_text(out, " FROM ");
-    add_source(table->name, text, out);
-    fh_buf_add_text(out, " d WHERE ");
-    add_tenant("d.", text, out);
+    select_rows(table, text, out);
     if (after) {
         fh_buf_add_text(out, " AND ");
         add_key_bound(table, ">", 3, out);
@@ -501,12 +524,7 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
     const struct fh_foreign_key *fk = NULL;
     switch (shape) {
     case FH_SQLITE_BEFORE:
-        fh_buf_add_text(out, "SELECT ");
-        add_row_columns(table, out);
-        fh_buf_add_text(out, " FROM ");
-        add_source(table->name, text, out);
-        fh_buf_add_text(out, " d WHERE ");
-        add_tenant("d.", text, out);
+        select_rows(table, text, out);
         fh_buf_add_text(out, " AND ");
         add_equals("d.", table, table->key, table->key_count, 2, out);
         return;
@@ -530,6 +548,9 @@ static void table_text(enum fh_sqlite_shape shape, const struct fh_table *table,
         fh_buf_add_text(out, (text->flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0
                                  ? " LIMIT 1"
                                  : " AND d.fh_live=?1 LIMIT 1");
+        return;
+    case FH_SQLITE_CHILDREN:
+        children_text(table, ordinal, text, out);
         return;
     case FH_SQLITE_UNIQUE:
         unique_text(table, ordinal, text, out);

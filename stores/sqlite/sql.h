@@ -58,16 +58,19 @@ enum fh_sqlite_shape {
     FH_SQLITE_LIST_ANY,
     FH_SQLITE_LIST_AFTER, /* and ?4.. key */
     FH_SQLITE_LIST_AFTER_ANY,
-    FH_SQLITE_BEFORE, /* ?2.. key -> row */
-    FH_SQLITE_INSERT, /* ?2 created ?3 updated ?4 deleted ?5 version ?6.. columns -> tenant */
-    FH_SQLITE_UPDATE, /* the same */
-    FH_SQLITE_DELETE, /* ?2.. key -> tenant */
-    FH_SQLITE_PARENT, /* ?2.. key: is it there and live? */
-    FH_SQLITE_CHILD,  /* ordinal: foreign key of the table; ?2.. its columns */
-    FH_SQLITE_UNIQUE, /* ordinal: index; ?2.. its columns, then the key that does not count */
-    FH_SQLITE_ERASE,  /* ?2 limit */
-    FH_SQLITE_SCAN,   /* ordinal: FH_SQLITE_SCAN_*; ?2 limit, key (after), key (until) -> row */
-    FH_SQLITE_COUNT,  /* -> count */
+    FH_SQLITE_BEFORE,   /* ?2.. key -> row */
+    FH_SQLITE_INSERT,   /* ?2 created ?3 updated ?4 deleted ?5 version ?6.. columns -> tenant */
+    FH_SQLITE_UPDATE,   /* the same */
+    FH_SQLITE_DELETE,   /* ?2.. key -> tenant */
+    FH_SQLITE_PARENT,   /* ?2.. key: is it there and live? */
+    FH_SQLITE_CHILD,    /* ordinal: foreign key of the table; ?2.. its columns */
+    FH_SQLITE_CHILDREN, /* ordinal: twice the foreign key, +1: behind a key; ?2 limit, its columns,
+                           key
+                           -> row; live only, in key order */
+    FH_SQLITE_UNIQUE,   /* ordinal: index; ?2.. its columns, then the key that does not count */
+    FH_SQLITE_ERASE,    /* ?2 limit */
+    FH_SQLITE_SCAN,     /* ordinal: FH_SQLITE_SCAN_*; ?2 limit, key (after), key (until) -> row */
+    FH_SQLITE_COUNT,    /* -> count */
     FH_SQLITE_INSERT_FREE, /* as INSERT, where key and unique values are free -> tenant */
     FH_SQLITE_ORPHAN,      /* ordinal: foreign key; a live row that references no row -> tenant */
 };
