@@ -1,138 +1,102 @@
-/* What `store check` looks at. Each question is one statement, asked on a serving connection, that
- * answers with a row (subject, what is off and how to mend it) for each fault, and no row when all
- * is well.
+/* Asks the questions of check_sql.h in one group and gathers the answers.
+ *
+ * For the store: about the shared namespace, every dedicated one, roles, databases and functions.
+ * For a home in a database of its own: about what is inside, on the database's own connection. More
+ * faults than FH_CHECK_FINDINGS_MAX: the last finding says how many more there are.
  */
 #include <stdio.h>
 #include <string.h>
 
+#include "stores/pg/check_sql.h"
 #include "stores/pg/ddl.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/rows.h"
 
-struct question {
-    const char *subject; /* of the good answer */
-    const char *text;    /* of the good answer */
-    const char *sql;     /* $1: the namespace as text, $2: the policy's expression */
+#define FUNCTIONS_BYTES_MAX (64u * 1024)
+
+struct check_state {
+    size_t next;   /* question that the next result answers */
+    unsigned more; /* faults that have no place */
 };
 
-/* Both parameters are used by every statement, so that one list serves them all. */
-#define PARAMS "with p as (select $1::text as home, $2::text as expression) "
-#define ME "(select oid from pg_roles where rolname = current_user)"
-#define TABLES                                                                                    \
-    "from p join pg_namespace n on n.nspname = p.home join pg_class c on c.relnamespace = n.oid " \
-    "and c.relkind in ('r', 'p') "
+static bool inside(const struct fh_pg_op *op)
+{
+    return op->store->parent != NULL;
+}
 
-static const struct question questions[] = {
-    {"server", "PostgreSQL 15 or newer",
-     PARAMS "select 'server', 'PostgreSQL ' || current_setting('server_version') || ' is too old; "
-            "15 or newer is needed' from p where current_setting('server_version_num')::int < "
-            "150000"},
-    {"durability", "fsync, full_page_writes and synchronous_commit are on",
-     PARAMS "select 'setting ' || name, 'is ' || setting || ', so an acknowledged commit may be "
-            "lost; set it to on' from pg_settings, p where (name in ('fsync', 'full_page_writes') "
-            "and setting <> 'on') or (name = 'synchronous_commit' and setting in ('off'))"},
-    {"role", "the serving role is no superuser and is bound by the policies",
-     PARAMS "select 'role ' || rolname, 'has ' || case when rolsuper then 'SUPERUSER' else "
-            "'BYPASSRLS' end || ': policies do not bind it; alter role ' || "
-            "quote_ident(rolname) || ' nosuperuser nobypassrls' from pg_roles, p where rolname = "
-            "current_user and (rolsuper or rolbypassrls)"},
-    {"role", "the serving role cannot make roles or databases",
-     PARAMS "select 'role ' || rolname, 'may create roles or databases; alter role ' || "
-            "quote_ident(rolname) || ' nocreaterole nocreatedb' from pg_roles, p where rolname = "
-            "current_user and (rolcreaterole or rolcreatedb)"},
-    {"role", "the serving role owns nothing",
-     PARAMS "select 'role ' || current_user, 'owns ' || o.what || '; give it to the owning role: "
-            "reassign owned by ' || quote_ident(current_user) || ' to <owner>' from p, (select "
-            "'table ' || relname as what, relowner as owner from pg_class union all select "
-            "'schema ' || nspname, nspowner from pg_namespace union all select 'database ' || "
-            "datname, datdba from pg_database union all select 'function ' || proname, proowner "
-            "from pg_proc) o where o.owner = " ME},
-    {"role", "the serving role is a member of no other",
-     PARAMS "select 'role ' || current_user, 'is a member of ' || r.rolname || '; revoke ' || "
-            "quote_ident(r.rolname) || ' from ' || quote_ident(current_user) from p, "
-            "pg_auth_members m join pg_roles r on r.oid = m.roleid where m.member = " ME},
-    {"namespace", "the namespace exists",
-     PARAMS "select 'namespace ' || p.home, 'does not exist; run `freehold schema apply`' from p "
-            "where not exists (select from pg_namespace n where n.nspname = p.home)"},
-    {"row level security", "enabled and forced on every table",
-     PARAMS
-     "select 'table ' || p.home || '.' || c.relname, 'row level security is not enabled and "
-     "forced; as owner: alter table ' || quote_ident(p.home) || '.' || "
-     "quote_ident(c.relname) || ' enable row level security, force row level security' " TABLES
-     "where not (c.relrowsecurity and c.relforcerowsecurity)"},
-    {"policy", "every table has the one policy",
-     PARAMS "select 'policy ' || p.home || '.' || c.relname, 'is not the one policy " FH_PG_POLICY
-            "; as owner: drop what is there, then create policy " FH_PG_POLICY " on ' || "
-            "quote_ident(p.home) || '.' || quote_ident(c.relname) || ' using ' || p.expression || "
-            "' with check ' || p.expression " TABLES
-            "where (select count(*) from pg_policy y where y.polrelid = c.oid) <> 1 or not exists "
-            "(select from pg_policy y where y.polrelid = c.oid and y.polname = '" FH_PG_POLICY
-            "' and y.polpermissive and y.polcmd = '*' and y.polroles = array[0]::oid[] and "
-            "pg_get_expr(y.polqual, y.polrelid) = p.expression and pg_get_expr(y.polwithcheck, "
-            "y.polrelid) = p.expression)"},
-    {"grants", "the serving role has exactly the rights it needs, PUBLIC none",
-     PARAMS "select 'grant ' || p.home || '.' || c.relname, case when a.grantee = 0 then 'PUBLIC "
-            "has ' else current_user || ' has ' end || a.privilege_type || '; as owner: revoke ' "
-            "|| a.privilege_type || ' on ' || quote_ident(p.home) || '.' || quote_ident(c.relname) "
-            "|| ' from ' || case when a.grantee = 0 then 'public' else quote_ident(current_user) "
-            "end " TABLES ", lateral aclexplode(c.relacl) a where (a.grantee = 0 or a.grantee = " ME
-            ") and not (a.grantee <> 0 and a.privilege_type = any (case c.relname when 'fh_meta' "
-            "then array['SELECT'] when 'fh_commit' then array['SELECT', 'INSERT', 'DELETE'] else "
-            "array['SELECT', 'INSERT', 'UPDATE', 'DELETE'] end))"},
-    {"grants", "no right is missing",
-     PARAMS "select 'grant ' || p.home || '.' || c.relname, current_user || ' lacks ' || w || '; "
-            "as owner: grant ' || w || ' on ' || quote_ident(p.home) || '.' || "
-            "quote_ident(c.relname) || ' to ' || quote_ident(current_user) " TABLES
-            ", lateral unnest(case c.relname when 'fh_meta' then array['SELECT'] when 'fh_commit' "
-            "then array['SELECT', 'INSERT', 'DELETE'] else array['SELECT', 'INSERT', 'UPDATE', "
-            "'DELETE'] end) w where not has_table_privilege(c.oid, w)"},
-    {"role", "the serving role may apply moves where records reference others",
-     PARAMS
-     "select 'role ' || current_user, 'cannot apply a move to ' || p.home || ', where records "
-     "reference others; as superuser: grant set on parameter session_replication_role to ' "
-     "|| quote_ident(current_user) from p where exists (select from pg_constraint k join "
-     "pg_namespace n on n.oid = k.connamespace where n.nspname = p.home and k.contype = 'f') "
-     "and not has_parameter_privilege('session_replication_role', 'SET')"},
-    {"server log", "holds neither statements nor values of ours",
-     PARAMS "select 'setting ' || s.name, 'is ' || s.setting || ' for our sessions, so the "
-            "server''s log may hold tenants'' keys or statements; as superuser: alter role ' || "
-            "quote_ident(current_user) || ' set ' || s.name || ' = ' || w.good from p, (values "
-            "('log_error_verbosity', 'terse'), ('log_min_error_statement', 'panic'), "
-            "('log_statement', 'none'), ('log_min_duration_statement', '-1'), "
-            "('log_min_duration_sample', '-1'), ('log_transaction_sample_rate', '0'), "
-            "('log_parameter_max_length_on_error', '0')) w (name, good) join pg_settings s on "
-            "s.name = w.name where s.setting <> w.good"},
-};
+static struct fh_pg_params *params_of(struct fh_pg_op *op)
+{
+    const char *home = fh_pg_op_namespace(op);
+    struct fh_pg_params *params = fh_pg_op_params(op);
+    fh_pg_add_bytes(params, fh_str_of(home[0] != '\0' ? home : FH_HOME_SHARED));
+    fh_pg_add_bytes(params, FH_STR(FH_PG_POLICY_EXPRESSION));
+    return params;
+}
 
-#define QUESTIONS (sizeof(questions) / sizeof(questions[0]))
+static enum fh_code send_functions(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    struct fh_buf text;
+    fh_buf_init(&text, FUNCTIONS_BYTES_MAX);
+    fh_pg_check_functions_sql(&text);
+    enum fh_code code = fh_buf_code(&text);
+    if (code == FH_OK) {
+        code = fh_pg_conn_send_text(conn, text.data, params_of(op));
+    }
+    fh_buf_close(&text);
+    return code;
+}
 
 static enum fh_code check_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_op_check *check = &op->request->as.check;
-    const char *home = op->request->scope.home.name;
     check->count = 0;
     check->findings = FH_ARENA_ARRAY(op->request->arena, struct fh_finding, FH_CHECK_FINDINGS_MAX);
-    enum fh_code code = check->findings != NULL ? FH_OK : FH_NOMEM;
-    for (size_t i = 0; i < QUESTIONS && code == FH_OK; i++) {
-        struct fh_pg_params *params = fh_pg_op_params(op);
-        fh_pg_add_bytes(params, fh_str_of(home[0] != '\0' ? home : FH_HOME_SHARED));
-        fh_pg_add_bytes(params, FH_STR(FH_PG_POLICY_EXPRESSION));
-        code = fh_pg_conn_send_text(conn, questions[i].sql, params);
+    op->state = FH_ARENA_NEW(op->request->arena, struct check_state);
+    enum fh_code code = check->findings != NULL && op->state != NULL ? FH_OK : FH_NOMEM;
+    for (size_t i = 0; i < fh_pg_question_count && code == FH_OK; i++) {
+        if (!(inside(op) && fh_pg_questions[i].store_only)) {
+            code = fh_pg_conn_send_text(conn, fh_pg_questions[i].sql, params_of(op));
+        }
     }
-    return code;
+    return code == FH_OK && !inside(op) ? send_functions(op, conn) : code;
+}
+
+/* The question that is answered now; the index behind the last is the functions'. */
+static size_t answered(const struct fh_pg_op *op)
+{
+    struct check_state *state = op->state;
+    while (inside(op) && state->next < fh_pg_question_count &&
+           fh_pg_questions[state->next].store_only) {
+        state->next++;
+    }
+    return state->next++;
+}
+
+static void add_good(struct fh_op_check *check, size_t question)
+{
+    bool functions = question >= fh_pg_question_count;
+    check->findings[check->count++] = (struct fh_finding){
+        .ok = true,
+        .subject = functions ? FH_STR("functions") : fh_str_of(fh_pg_questions[question].subject),
+        .text = functions ? FH_STR(FH_PG_CHECK_FUNCTIONS_TEXT)
+                          : fh_str_of(fh_pg_questions[question].text)};
 }
 
 static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_op_check *check = &op->request->as.check;
+    struct check_state *state = op->state;
     int rows = PQntuples(result);
-    if (rows == 0 && check->count < FH_CHECK_FINDINGS_MAX) {
-        check->findings[check->count++] =
-            (struct fh_finding){.ok = true,
-                                .subject = fh_str_of(questions[index].subject),
-                                .text = fh_str_of(questions[index].text)};
+    size_t question = answered(op);
+    (void)index;
+    if (rows == 0 && check->count < FH_CHECK_FINDINGS_MAX - 1) {
+        add_good(check, question);
     }
-    for (int i = 0; i < rows && check->count < FH_CHECK_FINDINGS_MAX; i++) {
+    for (int i = 0; i < rows; i++) {
+        if (check->count == FH_CHECK_FINDINGS_MAX - 1) {
+            state->more += (unsigned)(rows - i);
+            return FH_OK;
+        }
         struct fh_finding *finding = &check->findings[check->count];
         enum fh_code code = fh_pg_field_copy(result, i, 0, op->request->arena, &finding->subject);
         if (code == FH_OK) {
@@ -146,6 +110,21 @@ static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGre
     return FH_OK;
 }
 
+static enum fh_pg_next check_synced(struct fh_pg_op *op)
+{
+    struct fh_op_check *check = &op->request->as.check;
+    const struct check_state *state = op->state;
+    if (state->more > 0) {
+        const char *text = fh_arena_printf(
+            op->request->arena, "%u more faults are not listed; mend these, then check again",
+            state->more);
+        op->code = text != NULL ? FH_OK : FH_NOMEM;
+        check->findings[check->count++] =
+            (struct fh_finding){.subject = FH_STR("check"), .text = fh_str_of(text)};
+    }
+    return FH_PG_DONE;
+}
+
 static void check_failed(struct fh_pg_op *op, unsigned index)
 {
     (void)index;
@@ -156,4 +135,4 @@ static void check_failed(struct fh_pg_op *op, unsigned index)
 }
 
 const struct fh_pg_op_kind fh_pg_check_kind = {
-    .send = check_send, .result = check_result, .failed = check_failed};
+    .send = check_send, .result = check_result, .failed = check_failed, .synced = check_synced};

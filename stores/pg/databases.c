@@ -179,7 +179,7 @@ static const struct fh_pg_op_kind ask_kind = {.send = ask_send, .result = ask_re
 void fh_pg_database_ask(struct fh_pg_op *op, const struct fh_error *error)
 {
     struct fh_pg_store *pg = op->store->parent;
-    if (op->kind == &fh_pg_view_open_kind) {
+    if (op->request->op == FH_OP_SNAPSHOT_OPEN && op->view != NULL) {
         fh_pg_view_end(op->view);
     }
     op->view = NULL;

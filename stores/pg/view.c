@@ -14,10 +14,13 @@
 
 static enum fh_code take(struct fh_pg_store *pg, struct fh_pg_op *op)
 {
-    for (int i = 0; i < FH_SNAPSHOTS_MAX; i++) {
+    struct fh_pg_store *root = pg->parent != NULL ? pg->parent : pg;
+    for (int i = 0; i < FH_SNAPSHOTS_MAX && root->views_taken < FH_SNAPSHOTS_MAX; i++) {
         struct fh_snapshot *view = &pg->views[i];
         if (!view->taken) {
+            root->views_taken++;
             *view = (struct fh_snapshot){.taken = true,
+                                         .root = root,
                                          .tenant = op->request->scope.tenant,
                                          .home = op->request->scope.home};
             op->view = view;
@@ -86,6 +89,8 @@ void fh_pg_view_begun(struct fh_pg_op *op)
 void fh_pg_view_end(struct fh_snapshot *view)
 {
     struct fh_pg_conn *conn = view->conn;
+    FH_ASSERT(view->taken && view->root->views_taken > 0);
+    view->root->views_taken--;
     memset(view, 0, sizeof(*view));
     if (conn == NULL) {
         return;

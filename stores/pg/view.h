@@ -22,8 +22,9 @@ struct fh_snapshot {
     bool taken;
     struct fh_uuid tenant;
     struct fh_home home;
-    uint32_t version;        /* of the schema: nobody changes it while the view is open */
-    struct fh_pg_conn *conn; /* NULL: not begun yet, or gone */
+    uint32_t version;         /* of the schema: nobody changes it while the view is open */
+    struct fh_pg_store *root; /* counts it: a store's databases share its bound */
+    struct fh_pg_conn *conn;  /* NULL: not begun yet, or gone */
 };
 
 /* For submit: finds the view that the mover's request names, takes a slot for one that is opened,
