@@ -294,12 +294,22 @@ static bool is_left_open(const struct fh_pg_conn *conn)
            PQtransactionStatus(conn->pq) != PQTRANS_IDLE;
 }
 
+/* The statement was not as the server knew it; or: a reader that has its table and waits for the
+ * fence's view meets a schema change that has them the other way round (PostgreSQL 15 locks a
+ * cached plan's views last). Nothing was written. */
+static bool is_worth_another_try(const struct fh_pg_op *op)
+{
+    enum fh_op what = op->request->op;
+    bool reads = what == FH_OP_GET || what == FH_OP_LIST || what == FH_OP_EVENTS;
+    return op->attempts == 0 && (fh_pg_is_stale_statement(op->failure.sqlstate) ||
+                                 (reads && strcmp(op->failure.sqlstate, "40P01") == 0));
+}
+
 static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op)
 {
     if (fh_pg_version_suspect(op)) {
         try_again(op, false);
-    } else if (op->retry_elsewhere ||
-               (op->attempts == 0 && fh_pg_is_stale_statement(op->failure.sqlstate))) {
+    } else if (op->retry_elsewhere || is_worth_another_try(op)) {
         try_again(op, !op->retry_elsewhere);
     } else if (is_left_open(conn)) {
         op->code = op->failure.code;

@@ -18,7 +18,7 @@
 #define BACKOFF_MS_MAX 5000
 #define STALL_MS_FAST 10000 /* twice the statement_timeout: the server does not answer */
 #define STALL_MS_SLOW 60000
-#define STALL_MS_OWNER 180000
+#define STALL_MS_OWNER 3900000 /* an index of a large table; schema_send.c bounds it */
 #define STALL_MS_MOVER 150000
 
 void fh_pg_lane_init(struct fh_pg_lane *lane, struct fh_pg_store *store, enum fh_pg_lane_kind kind,

@@ -5,8 +5,20 @@
  * tenant is withheld by fh_request_complete(). Two rows for one key can only be two tenants':
  * FH_FOREIGN_ROW.
  */
+#include <string.h>
+
 #include "stores/pg/engine.h"
 #include "stores/pg/rows.h"
+
+/* A schema change holds the tables, or waits for them: wait for it where waiting hurts nobody. */
+static void read_failed(struct fh_pg_op *op, unsigned index)
+{
+    (void)index;
+    if (op->lane == FH_PG_LANE_FAST && strcmp(op->failure.sqlstate, "55P03") == 0) {
+        op->lane = FH_PG_LANE_SLOW;
+        op->retry_elsewhere = true;
+    }
+}
 
 static enum fh_code get_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
@@ -47,7 +59,7 @@ static enum fh_code get_result(struct fh_pg_op *op, unsigned index, const PGresu
 }
 
 const struct fh_pg_op_kind fh_pg_get_kind = {
-    .shares = true, .send = get_send, .result = get_result};
+    .shares = true, .send = get_send, .result = get_result, .failed = read_failed};
 
 static enum fh_code list_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
@@ -102,4 +114,4 @@ static enum fh_code list_result(struct fh_pg_op *op, unsigned index, const PGres
 }
 
 const struct fh_pg_op_kind fh_pg_list_kind = {
-    .shares = true, .send = list_send, .result = list_result};
+    .shares = true, .send = list_send, .result = list_result, .failed = read_failed};
