@@ -13,9 +13,12 @@
 #include "base/arena.h"
 #include "base/code.h"
 #include "base/str.h"
+#include "stores/expr.h"
 #include "stores/schema/parse.h"
 
-#define FH_DDL_NESTING_MAX 32 /* open parentheses and brackets */
+/* Open parentheses and brackets: an expression of the greatest depth, each operation in its own, in
+ * a check of a table. */
+#define FH_DDL_NESTING_MAX (FH_EXPR_DEPTH_MAX + 4)
 /* Tokens that can lie above one another in the syntax tree. PostgreSQL's parser writes the tree out
  * by recursion and takes up to 1.8 KiB of stack a token: 500 tokens broke a stack of 768 KiB. A
  * column of ours has some 20. */

@@ -1,0 +1,1 @@
+alter table base alter column a type int;
