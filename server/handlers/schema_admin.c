@@ -191,7 +191,8 @@ static enum fh_code rollout_seen_cb(const struct fh_rollout *rollout, bool last,
     struct apply_call *apply = arg;
     const Freehold__V1__ApplySchemaRequest *in =
         (const Freehold__V1__ApplySchemaRequest *)fh_call_request(apply->call);
-    if (!last && !in->no_wait && !is_settled(rollout)) {
+    bool waits = !in->no_wait && apply->services->roller != NULL;
+    if (!last && waits && !is_settled(rollout)) {
         return FH_OK;
     }
     enum fh_code code = fh_rollout_to_proto(rollout, fh_call_arena(apply->call), &apply->rollout);
