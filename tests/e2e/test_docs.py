@@ -15,7 +15,7 @@ from conftest import BUILD, SOURCE
 
 DOCS = SOURCE / "docs"
 PAGES = [SOURCE / "README.md", *sorted(DOCS.rglob("*.md"))]
-GUIDES = ("operators", "developers", "moves")
+GUIDES = ("operators", "developers", "moves", "rollouts")
 
 # A checkout whose ./dev knows its own commands, and whose release build is the one under test:
 # building once more would take minutes and tell nothing new.
