@@ -145,8 +145,12 @@ static enum fh_code make_inside(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = fh_pg_site_begin(site, &inside);
     }
-    if (code == FH_OK) { /* PUBLIC may use it, and nobody needs it */
-        code = fh_pg_blocking_ask(&inside, "drop schema if exists public", NULL, 0, false, NULL);
+    /* PUBLIC may use it, and nobody needs it. It is pg_database_owner's, whose privileges an owning
+     * role that is NOINHERIT has only by name. */
+    static const char *const drop[] = {"set local role pg_database_owner",
+                                       "drop schema if exists public", "set local role none"};
+    for (size_t i = 0; i < sizeof(drop) / sizeof(drop[0]) && code == FH_OK; i++) {
+        code = fh_pg_blocking_ask(&inside, drop[i], NULL, 0, false, NULL);
     }
     if (code == FH_OK) {
         code = fh_pg_site_make_tables(site, &inside);
