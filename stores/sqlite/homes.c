@@ -111,12 +111,12 @@ static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
 /* Database tier */
 
 static enum fh_code remove_all(const struct fh_sqlite_place *place, const char *const *suffixes,
-                               size_t count, struct fh_error *error)
+                               size_t count, bool *removed, struct fh_error *error)
 {
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < count; i++) {
         struct fh_error why = FH_ERROR_INIT;
-        enum fh_code one = fh_sqlite_file_remove(place, suffixes[i], &why);
+        enum fh_code one = fh_sqlite_file_remove(place, suffixes[i], removed, &why);
         if (one != FH_OK && code == FH_OK) {
             code = fh_error_set(error, one, "%s", why.message);
         }
@@ -124,25 +124,27 @@ static enum fh_code remove_all(const struct fh_sqlite_place *place, const char *
     return code;
 }
 
-static enum fh_code remove_new(const struct fh_sqlite_place *place, struct fh_error *error)
-{
-    static const char *const suffixes[] = {NEW_SUFFIX, NEW_SUFFIX "-wal", NEW_SUFFIX "-shm",
-                                           NEW_SUFFIX "-journal"};
-    return remove_all(place, suffixes, sizeof(suffixes) / sizeof(suffixes[0]), error);
-}
-
-/* The name first: without its log a file would show what was before, with an open fence perhaps. */
+/* The file, what stands beside it and what an attempt left, durably. The name first: without its
+ * log a file would show what was before, with an open fence perhaps. */
 static enum fh_code remove_file(const struct fh_sqlite_place *place, struct fh_error *error)
 {
-    static const char *const suffixes[] = {"-wal", "-shm", "-journal"};
-    enum fh_code code = fh_sqlite_file_remove(place, "", error);
-    if (code == FH_OK) {
+    static const char *const suffixes[] = {"-wal",
+                                           "-shm",
+                                           "-journal",
+                                           NEW_SUFFIX,
+                                           NEW_SUFFIX "-wal",
+                                           NEW_SUFFIX "-shm",
+                                           NEW_SUFFIX "-journal"};
+    bool removed = false;
+    enum fh_code code = fh_sqlite_file_remove(place, "", &removed, error);
+    if (code == FH_OK && removed) {
         code = fh_sqlite_directory_sync(place->directory, error);
     }
+    removed = false;
     if (code == FH_OK) {
-        code = remove_all(place, suffixes, sizeof(suffixes) / sizeof(suffixes[0]), error);
+        code = remove_all(place, suffixes, sizeof(suffixes) / sizeof(suffixes[0]), &removed, error);
     }
-    return code == FH_OK ? remove_new(place, error) : code;
+    return code == FH_OK && removed ? fh_sqlite_directory_sync(place->directory, error) : code;
 }
 
 static enum fh_code sync_file(const char *path, struct fh_error *error)
@@ -227,6 +229,21 @@ static enum fh_code make_file(const struct fh_sqlite_conn *conn, struct fh_reque
     return code;
 }
 
+/* A file that was put under a wrong name is not swept. */
+static enum fh_code look_for_others(struct fh_sqlite_conn *conn, struct fh_request *request)
+{
+    int64_t fences = 0;
+    enum fh_code code =
+        fh_sqlite_conn_pragma(conn, "SELECT count(*) FROM main.fh_fence", &fences, &request->error);
+    if (code != FH_OK) {
+        return code;
+    }
+    return fences == 0 ? FH_NO_TENANT
+                       : fh_error_set(&request->error, FH_CORRUPT,
+                                      "the file of the tenant's home is another tenant's; put it "
+                                      "back under its own name");
+}
+
 /* What the file under the name says of the tenant. The directory's lock is held. */
 static enum fh_code look(struct fh_sqlite_conn *conn, struct fh_request *request,
                          struct fh_fence *present)
@@ -244,6 +261,9 @@ static enum fh_code look(struct fh_sqlite_conn *conn, struct fh_request *request
     }
     if (code == FH_OK) {
         code = fh_sqlite_fence_find(conn, &request->scope, present, &request->error);
+    }
+    if (code == FH_NO_TENANT) {
+        code = look_for_others(conn, request);
     }
     conn->lock_held = false;
     return code;
@@ -331,9 +351,6 @@ enum fh_code fh_sqlite_homes_erase_file(struct fh_sqlite_conn *conn, struct fh_r
     if (code == FH_OK || code == FH_NO_TENANT) {
         request->error = (struct fh_error)FH_ERROR_INIT;
         code = remove_file(conn->place, &request->error);
-        if (code == FH_OK) {
-            code = fh_sqlite_directory_sync(conn->place->directory, &request->error);
-        }
     }
     fh_sqlite_conn_close(conn); /* of a file without a name, or to be looked at anew */
     fh_sqlite_directory_unlock(lock);

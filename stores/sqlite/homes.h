@@ -4,9 +4,9 @@
  * database tier is made under a name that nobody looks for and renamed when it is whole and
  * durable; it is dropped as layout.h argues.
  *
- * Limits: homes_max of the schema tier, over all bridge files (FH_FULL). Counted exactly within
- * this process, on first use and whenever the bound is met; a second process may go past it by what
- * it makes at the same moment.
+ * Limits: homes_max of the schema tier, over all bridge files (FH_FULL). Counted on
+ * first use and whenever the bound is met, never past it within this process; a second process may
+ * go past it by what it makes at the same moment.
  *
  * Thread: any that writes; `homes` is shared by all of them.
  */

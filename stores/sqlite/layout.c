@@ -196,9 +196,13 @@ void fh_sqlite_directory_unlock(int lock)
 }
 
 enum fh_code fh_sqlite_file_remove(const struct fh_sqlite_place *place, const char *suffix,
-                                   struct fh_error *error)
+                                   bool *removed, struct fh_error *error)
 {
     char path[FH_SQLITE_PATH_SIZE + 16];
     (void)snprintf(path, sizeof(path), "%s%s", place->path, suffix);
-    return unlink(path) == 0 || errno == ENOENT ? FH_OK : fh_sqlite_path_error(error, path, errno);
+    if (unlink(path) == 0) {
+        *removed = true;
+        return FH_OK;
+    }
+    return errno == ENOENT ? FH_OK : fh_sqlite_path_error(error, path, errno);
 }

@@ -87,9 +87,10 @@ FH_MUST_CHECK enum fh_code fh_sqlite_directory_lock(const struct fh_sqlite_place
                                                     int64_t deadline_us, int *out,
                                                     struct fh_error *error);
 void fh_sqlite_directory_unlock(int lock);
-/* Removes path + suffix; one that is not there is no error. */
+/* Removes path + suffix, and sets *removed; one that is not there is no error. */
 FH_MUST_CHECK enum fh_code fh_sqlite_file_remove(const struct fh_sqlite_place *place,
-                                                 const char *suffix, struct fh_error *error);
+                                                 const char *suffix, bool *removed,
+                                                 struct fh_error *error);
 /* Of an errno. */
 enum fh_code fh_sqlite_path_error(struct fh_error *error, const char *path, int reason);
 

@@ -100,6 +100,9 @@ static void run_in_view(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     if (request->op == FH_OP_SNAPSHOT_CLOSE) { /* whoever asks late or cancels means it, too */
         end_transaction(conn);
+        if (request->scope.home.tier == FH_TIER_DATABASE) {
+            fh_sqlite_conn_fold(conn); /* else a file that is erased would keep its place */
+        }
         request->code = FH_OK;
         return;
     }

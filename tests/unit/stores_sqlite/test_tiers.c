@@ -332,6 +332,32 @@ static void test_bridge_files_know_their_place(void **state)
     assert_code(tier_fence(f, FH_TIER_SCHEMA, &other, &fence), FH_INVALID);
 }
 
+/* Nor is a home's file under another's name swept like one that lost its fence. */
+static void test_files_under_wrong_names(void **state)
+{
+    struct fixture *f = *state;
+    char from[256];
+    char to[256];
+    struct fh_uuid tenant = tier_tenant(5);
+    struct fh_uuid other = tier_tenant(256 + 5); /* of the same directory */
+    bool found = false;
+    assert_code(tier_create(f, FH_TIER_DATABASE, &tenant, 1), FH_OK);
+    assert_code(tier_put(f, FH_TIER_DATABASE, &tenant, 1), FH_OK);
+    fixture_shut(f);
+    tier_path(f, &tenant, from);
+    tier_path(f, &other, to);
+    assert_int_equal(rename(from, to), 0);
+    fixture_open(f);
+    assert_code(tier_get(f, FH_TIER_DATABASE, &other, 1, &found), FH_NO_TENANT);
+    assert_code(tier_erase(f, FH_TIER_DATABASE, &other, 1), FH_CORRUPT);
+    assert_code(tier_create(f, FH_TIER_DATABASE, &other, 1), FH_CORRUPT);
+    fixture_shut(f);
+    assert_int_equal(rename(to, from), 0);
+    fixture_open(f);
+    assert_code(tier_get(f, FH_TIER_DATABASE, &tenant, 1, &found), FH_OK);
+    assert_true(found);
+}
+
 static void test_no_logins(void **state)
 {
     struct fixture *f = *state;
@@ -353,6 +379,7 @@ int main(void)
         FIXTURE_TEST(test_homes_are_bounded),
         FIXTURE_TEST(test_check_names_files),
         FIXTURE_TEST(test_bridge_files_know_their_place),
+        FIXTURE_TEST(test_files_under_wrong_names),
         FIXTURE_TEST(test_no_logins),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
