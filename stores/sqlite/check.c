@@ -11,6 +11,7 @@
 #include <sys/stat.h>
 #include <unistd.h>
 
+#include "base/assert.h"
 #include "stores/sqlite/conn.h"
 #include "stores/sqlite/expected.h"
 #include "stores/sqlite/version.h"
@@ -187,7 +188,8 @@ static size_t compare(struct check *check, const struct fh_sqlite_object_list *w
         const struct fh_sqlite_object_text *p = k < present->count ? &present->objects[k] : NULL;
         int order = w == NULL ? 1 : p == NULL ? -1 : compare_names(w, p);
         const char *text = NULL;
-        if (order == 0 && (!fh_str_eq(w->type, p->type) || !fh_str_eq(w->sql, p->sql))) {
+        if (w != NULL && p != NULL && order == 0 &&
+            (!fh_str_eq(w->type, p->type) || !fh_str_eq(w->sql, p->sql))) {
             text = "differs from what the schema asks for";
         } else if (order < 0) {
             text = "is missing";
@@ -225,6 +227,7 @@ static enum fh_code compare_all(struct check *check, const struct fh_sqlite_obje
             nearest = wanted;
         }
     }
+    FH_ASSERT(nearest != NULL); /* there is one to compare with at least */
     if (least > 0) {
         (void)compare(check, nearest, present, all, true);
     }

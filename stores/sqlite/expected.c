@@ -63,7 +63,7 @@ static enum fh_code build(sqlite3 *db, const struct fh_sqlite_ddl_home *home,
     if (code == FH_OK && made_at != NULL) {
         code = fh_sqlite_ddl_schema(home, made_at, ddl_cb, db, error);
     }
-    if (code == FH_OK && made_at != now) {
+    if (code == FH_OK && made_at != NULL && made_at != now) {
         code = fh_sqlite_ddl_bring(home, made_at->version, now, ddl_cb, db, error);
     }
     return code;

@@ -199,6 +199,7 @@ static enum fh_code make(struct fh_sqlite_conn *conn, const struct fh_schema *sc
     struct fh_sqlite_views *views = &conn->views;
     enum fh_code code = FH_OK;
     if (views->map.count >= FH_SQLITE_VIEWS_MAX) {
+        FH_ASSERT(!fh_list_empty(&views->recent));
         code =
             drop(conn, FH_CONTAINER_OF(views->recent.prev, struct fh_sqlite_view_set, node), error);
     }
