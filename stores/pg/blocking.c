@@ -187,7 +187,6 @@ static enum fh_code finish(struct fh_pg_blocking *conn, bool commits, PGresult *
         (void)snprintf(conn->sqlstate, sizeof(conn->sqlstate), "%s",
                        sqlstate != NULL ? sqlstate : "");
         code = fh_pg_code_of_sqlstate(sqlstate);
-        fprintf(stderr, "DBG %s", PQresultErrorMessage(result));
         if (conn->error->code == FH_OK) { /* no message of the server's: it may hold values */
             (void)fh_error_set(conn->error, code, "the server refused a statement (%s)",
                                conn->sqlstate);

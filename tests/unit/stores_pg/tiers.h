@@ -1,0 +1,28 @@
+/* Dedicated homes for tests of the tiers: tenants a, b, c, their homes, and a look at everything
+ * that a home leaves on a server. */
+#ifndef FH_TESTS_UNIT_STORES_PG_TIERS_H
+#define FH_TESTS_UNIT_STORES_PG_TIERS_H
+
+#include "tests/unit/stores_pg/fixture.h"
+
+#define TRACES_SIZE 65536
+
+struct fh_uuid tiers_tenant(unsigned n); /* from 0 */
+/* A call on behalf of that tenant in its home of that tier, prepared as call_init() does. */
+void tiers_call(struct call *call, struct fixture *f, enum fh_tier tier, unsigned n);
+enum fh_code tiers_create(struct fixture *f, enum fh_tier tier, unsigned n, uint64_t generation);
+enum fh_code tiers_erase(struct fixture *f, enum fh_tier tier, unsigned n, uint64_t generation);
+/* Made, with author 1. */
+void tiers_make(struct fixture *f, enum fh_tier tier, unsigned n);
+enum fh_code tiers_get(struct fixture *f, enum fh_tier tier, unsigned n);
+/* The store anew, with these settings over the fixture's. */
+void tiers_reopen(struct fixture *f, const struct fh_store_config *over);
+
+/* Every role, database and dedicated schema of the server, and rights that depend on roles. */
+void tiers_traces(struct fixture *f, char out[TRACES_SIZE]);
+
+/* Connects and runs; "" when all went well, "connect" when that was refused, else the SQLSTATE. */
+const char *tiers_sql(struct fixture *f, const char *database, const char *user,
+                      const char *password, const char *sql);
+
+#endif
