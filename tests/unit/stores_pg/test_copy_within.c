@@ -152,6 +152,11 @@ static void test_ownership_alone(void **state)
     reopen(&f, &faults);
     assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
                                "alter table fh_shared.authors disable row level security"));
+    char sql[256];
+    struct fh_home home = home_of_a(&f);
+    (void)snprintf(sql, sizeof(sql), "alter table \"%s\".authors disable row level security",
+                   home.name);
+    assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, sql));
     call_init(&call, &f);
     ask_copy(&call);
     assert_int_equal(call_run(&call, RUN_MS), FH_FOREIGN_ROW);
