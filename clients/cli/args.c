@@ -356,7 +356,7 @@ static void help_program(const struct fh_command *commands, const struct fh_opti
         char words[64];
         (void)snprintf(words, sizeof(words), "%s%s%s", c->group, c->name != NULL ? " " : "",
                        c->name != NULL ? c->name : "");
-        fh_buf_printf(out, "  %-18s %s\n", words, c->summary);
+        fh_buf_printf(out, "  %-19s %s\n", words, c->summary);
     }
     help_options("options of every command", common, out);
     fh_buf_add_text(
@@ -382,7 +382,7 @@ void fh_args_help(const struct fh_args *args, const struct fh_command *commands,
                       args->group);
         for (const struct fh_command *c = commands; c->group != NULL; c++) {
             if (strcmp(c->group, args->group) == 0) {
-                fh_buf_printf(out, "  %-10s %-24s %s\n", c->name, c->arguments, c->summary);
+                fh_buf_printf(out, "  %-11s %-24s %s\n", c->name, c->arguments, c->summary);
             }
         }
         fh_buf_printf(out, "\nSee freehold %s COMMAND --help.\n", args->group);

@@ -44,7 +44,7 @@ def cluster(folder):
         (cluster.data / "pg_hba.conf").write_text(HBA)
         cluster.sql(
             "drop database freehold",
-            "revoke set on parameter session_replication_role from freehold_app",
+            "revoke set on parameter session_replication_role from freehold_app, freehold_owner",
             "drop role freehold_app",
             "drop role freehold_owner",
             "alter system set fsync = on",
