@@ -232,6 +232,24 @@ static void test_table_create_and_drop(void **state)
     EXPECT("2", "name=two");
 }
 
+/* What comes under a name that goes in the same file is another thing, whatever it looks like. */
+static void test_names_change_hands(void **state)
+{
+    struct suite *s = *state;
+    begin(s);
+    lab_change(s, "create table parts (nr integer primary key, note text);");
+    lab_put(s, FH_WRITE_INSERT, "parts", "1", "note=old");
+    lab_change(s, "drop table parts;"
+                  "create table parts (nr integer primary key, note text);"
+                  "alter table items drop column note;"
+                  "alter table items add column note text;");
+    assert_int_equal(lab_count(s, "parts"), 0);
+    lab_put(s, FH_WRITE_INSERT, "parts", "1", "note=new");
+    EXPECT("1", "name=one;note=~");
+    PUT(UPDATE, "1", "note=new");
+    EXPECT("1", "note=new");
+}
+
 static void test_reference_add_and_drop(void **state)
 {
     struct suite *s = *state;
@@ -309,6 +327,7 @@ static const struct CMUnitTest tests[] = {
     LAB_TEST(test_check_add_and_drop),
     LAB_TEST(test_index_add_and_drop),
     LAB_TEST(test_table_create_and_drop),
+    LAB_TEST(test_names_change_hands),
     LAB_TEST(test_reference_add_and_drop),
     LAB_TEST(test_reference_add_looks_for_live_rows),
     LAB_TEST(test_nothing_physical),
