@@ -150,6 +150,40 @@ enum fh_code fh_schema_versions_compare(const struct fh_schema_versions *version
     return FH_OK;
 }
 
+enum fh_code fh_schema_versions_try(const struct fh_schema_versions *versions,
+                                    const struct fh_migration *files, size_t count,
+                                    fh_schema_visit_cb *visit_cb, void *arg, struct fh_error *error)
+{
+    if (versions->current == NULL) {
+        return fh_error_set(error, FH_UNAVAILABLE, "the schema is not loaded yet; retry");
+    }
+    enum fh_code code = fh_schema_versions_compare(versions, files, count, error);
+    if (code != FH_OK) {
+        return code;
+    }
+    size_t room = count - versions->count + 1;
+    struct fh_schema_version **made = fh_calloc(room, sizeof(struct fh_schema_version *));
+    if (made == NULL) {
+        return fh_error_set(error, FH_NOMEM, "%s", fh_code_text(FH_NOMEM));
+    }
+    const struct fh_schema *newest = versions->count > 0 ? versions->current : NULL;
+    size_t made_count = 0;
+    for (size_t i = versions->count; i < count && code == FH_OK; i++) {
+        code = fh_schema_version_make(newest, &files[i], &made[made_count], error);
+        if (code == FH_OK) {
+            newest = made[made_count++]->schema;
+        }
+    }
+    if (code == FH_OK) {
+        code = visit_cb(newest != NULL ? newest : versions->current, arg);
+    }
+    while (made_count > 0) {
+        fh_schema_version_free(made[--made_count]);
+    }
+    fh_free(made);
+    return code;
+}
+
 void fh_schema_versions_close(struct fh_schema_versions *versions)
 {
     for (size_t i = 0; i < versions->count; i++) {

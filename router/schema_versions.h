@@ -46,4 +46,12 @@ FH_MUST_CHECK enum fh_code fh_schema_versions_compare(const struct fh_schema_ver
                                                       const struct fh_migration *files,
                                                       size_t count, struct fh_error *error);
 
+/* The models that `files` lead to on top of what is known, nothing being kept: `visit_cb` sees the
+ * newest, borrowed for the call; its `previous` lead back to what is known. */
+typedef enum fh_code fh_schema_visit_cb(const struct fh_schema *newest, void *arg);
+FH_MUST_CHECK enum fh_code fh_schema_versions_try(const struct fh_schema_versions *versions,
+                                                  const struct fh_migration *files, size_t count,
+                                                  fh_schema_visit_cb *visit_cb, void *arg,
+                                                  struct fh_error *error);
+
 #endif

@@ -21,40 +21,23 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "base/map.h"
 #include "router/schema_versions.h"
+#include "router/store_bringup.h"
+#include "router/store_versions.h"
 
 #define JOB_BYTES_MAX ((size_t)128 * 1024 * 1024) /* every file twice: as given, as stored */
-#define STORE_BYTES_MAX ((size_t)1024 * 1024)
-#define STORES_MAX 1000
-
-struct store_status {
-    char name[sizeof(((struct fh_store *)NULL)->name)];
-    uint32_t version;
-    char error[FH_ERROR_MESSAGE_MAX]; /* "" when it is not behind */
-};
 
 struct fh_schemas {
     const struct fh_env *env;
     struct fh_catalog *catalog;
     struct fh_router *router;
     struct fh_schema_versions versions;
-    struct fh_map statuses; /* by name */
-    bool busy;              /* a load or an apply runs */
+    struct fh_store_versions stores;
+    bool busy; /* a load or an apply runs */
     size_t jobs;
 };
 
 enum job_state { JOB_LISTING, JOB_ROLLOUT, JOB_ADDING, JOB_STORES, JOB_ENDED };
-
-struct job;
-
-struct store_apply {
-    struct fh_store *store;
-    struct fh_request request;
-    struct fh_arena arena;
-    struct job *job;
-    char name[sizeof(((struct fh_store *)NULL)->name)];
-};
 
 struct job {
     struct fh_schemas *schemas;
@@ -75,19 +58,13 @@ struct job {
     int64_t deadline_us;
     struct fh_arena arena;
     struct fh_catalog_request catalog;
-    struct store_apply *applies;
+    struct fh_store_bringup *applies;
     size_t apply_count;
     size_t outstanding;
     struct fh_schemas_result result;
     fh_schemas_done_cb *done_cb;
     void *arg;
 };
-
-static struct fh_str status_key(const void *item)
-{
-    const struct store_status *status = item;
-    return fh_str_of(status->name);
-}
 
 enum fh_code fh_schemas_create(const struct fh_env *env, struct fh_catalog *catalog,
                                struct fh_router *router, struct fh_schemas **out)
@@ -99,7 +76,7 @@ enum fh_code fh_schemas_create(const struct fh_env *env, struct fh_catalog *cata
     schemas->env = env;
     schemas->catalog = catalog;
     schemas->router = router;
-    fh_map_init(&schemas->statuses, STORES_MAX, status_key);
+    fh_store_versions_init(&schemas->stores);
     *out = schemas;
     return FH_OK;
 }
@@ -111,12 +88,7 @@ void fh_schemas_destroy(struct fh_schemas *schemas)
     }
     FH_ASSERT(schemas->jobs == 0);
     fh_schema_versions_close(&schemas->versions);
-    size_t cursor = 0;
-    struct store_status *status = NULL;
-    while ((status = fh_map_next(&schemas->statuses, &cursor)) != NULL) {
-        fh_free(status);
-    }
-    fh_map_close(&schemas->statuses);
+    fh_store_versions_close(&schemas->stores);
     fh_free(schemas);
 }
 
@@ -132,7 +104,7 @@ static void end_job(struct job *job)
         fh_schema_version_free(job->parsed[i]);
     }
     for (size_t i = 0; i < job->apply_count; i++) {
-        fh_arena_close(&job->applies[i].arena);
+        fh_store_bringup_close(&job->applies[i]);
     }
     if (job->exclusive) {
         schemas->busy = false;
@@ -157,24 +129,6 @@ static void fail_job(struct job *job, enum fh_code code, const struct fh_error *
     }
 }
 
-static struct store_status *status_of(struct fh_schemas *schemas, const char *name)
-{
-    struct store_status *status = fh_map_get(&schemas->statuses, fh_str_of(name));
-    if (status != NULL) {
-        return status;
-    }
-    status = fh_calloc(1, sizeof(*status));
-    if (status == NULL) {
-        return NULL;
-    }
-    (void)snprintf(status->name, sizeof(status->name), "%s", name);
-    if (fh_map_put(&schemas->statuses, status) != FH_OK) {
-        fh_free(status);
-        return NULL;
-    }
-    return status;
-}
-
 static void note_store(struct job *job, const char *name, enum fh_code code, uint32_t version,
                        const struct fh_error *error)
 {
@@ -191,14 +145,7 @@ static void note_store(struct job *job, const char *name, enum fh_code code, uin
             fail_job(job, code, &failure);
         }
     }
-    struct store_status *status = status_of(schemas, name);
-    if (status == NULL) {
-        return; /* out of memory: it counts as never brought up, and catch_up tries again */
-    }
-    if (version > 0) {
-        status->version = version;
-    }
-    (void)snprintf(status->error, sizeof(status->error), "%s", text);
+    fh_store_versions_note(&schemas->stores, name, version, text);
 }
 
 static void stores_done(struct job *job)
@@ -209,9 +156,9 @@ static void stores_done(struct job *job)
     end_job(job);
 }
 
-static void store_over(struct store_apply *apply, enum fh_code code, uint32_t version)
+static void store_over(struct fh_store_bringup *apply, enum fh_code code, uint32_t version)
 {
-    struct job *job = apply->job;
+    struct job *job = apply->arg;
     note_store(job, apply->name, code, version, &apply->request.error);
     FH_ASSERT(job->outstanding > 0);
     job->outstanding--;
@@ -220,58 +167,13 @@ static void store_over(struct store_apply *apply, enum fh_code code, uint32_t ve
     }
 }
 
-static void made_cb(struct fh_request *request)
-{
-    struct store_apply *apply = request->arg;
-    store_over(apply, request->code, request->as.schema.version_seen);
-}
-
-/* A shared home without a version is a fresh store's: nobody lives there. */
-static void asked_cb(struct fh_request *request)
-{
-    struct store_apply *apply = request->arg;
-    struct job *job = apply->job;
-    const struct fh_schema *newest = job->schemas->versions.current;
-    uint32_t version = request->as.fence.schema_version;
-    bool answered = request->code == FH_OK || request->code == FH_NO_TENANT;
-    if (!answered || version > 0 || newest->version == 0) {
-        store_over(apply, answered ? FH_OK : request->code, version);
-        return;
-    }
-    fh_arena_reset(&apply->arena);
-    *request = (struct fh_request){
-        .op = FH_OP_SCHEMA_APPLY,
-        .scope = {.home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}},
-        .deadline_us = job->deadline_us,
-        .arena = &apply->arena,
-        .done_cb = made_cb,
-        .arg = apply,
-        .as.schema.target = newest,
-    };
-    enum fh_code code = fh_store_submit(apply->store, request);
-    if (code != FH_OK) {
-        store_over(apply, code, 0);
-    }
-}
-
 static enum fh_code submit_to_store(struct job *job, struct fh_store *store,
-                                    struct store_apply *apply)
+                                    struct fh_store_bringup *apply)
 {
-    apply->job = job;
-    apply->store = store;
-    (void)snprintf(apply->name, sizeof(apply->name), "%s", store->name);
-    fh_arena_init(&apply->arena, STORE_BYTES_MAX);
-    apply->request = (struct fh_request){
-        .op = FH_OP_FENCE_READ,
-        .scope = {.home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED}},
-        .deadline_us = job->deadline_us,
-        .arena = &apply->arena,
-        .done_cb = asked_cb,
-        .arg = apply,
-    };
-    /* Nobody's: it is the home's version that is asked for. */
-    memset(apply->request.scope.tenant.bytes, 0xff, sizeof(apply->request.scope.tenant.bytes));
-    enum fh_code code = fh_store_submit(store, &apply->request);
+    apply->done_cb = store_over;
+    apply->arg = job;
+    enum fh_code code =
+        fh_store_bringup_begin(apply, store, job->schemas->versions.current, job->deadline_us);
     if (code == FH_OK) {
         job->outstanding++;
     }
@@ -294,7 +196,7 @@ static void begin_stores(struct job *job)
     while (fh_router_next_store(router, &cursor) != NULL) {
         count++;
     }
-    job->applies = FH_ARENA_ARRAY(&job->arena, struct store_apply, count);
+    job->applies = FH_ARENA_ARRAY(&job->arena, struct fh_store_bringup, count);
     if (job->applies == NULL) {
         struct fh_error error = FH_ERROR_INIT;
         fail_job(job, FH_NOMEM, &error);
@@ -304,7 +206,7 @@ static void begin_stores(struct job *job)
     cursor = 0;
     struct fh_store *store = NULL;
     while ((store = fh_router_next_store(router, &cursor)) != NULL) {
-        struct store_apply *apply = &job->applies[job->apply_count++];
+        struct fh_store_bringup *apply = &job->applies[job->apply_count++];
         enum fh_code code = submit_to_store(job, store, apply);
         if (code != FH_OK) {
             note_store(job, apply->name, code, 0, &apply->request.error);
@@ -620,7 +522,7 @@ enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struct fh_store *st
     job->tell_store = true;
     job->state = JOB_STORES;
     enum fh_code code = FH_NOMEM;
-    job->applies = FH_ARENA_NEW(&job->arena, struct store_apply);
+    job->applies = FH_ARENA_NEW(&job->arena, struct fh_store_bringup);
     if (job->applies != NULL) {
         job->apply_count = 1;
         code = submit_to_store(job, store, &job->applies[0]);
@@ -635,38 +537,10 @@ enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struct fh_store *st
 }
 
 enum fh_code fh_schemas_try(const struct fh_schemas *schemas, const struct fh_migration *files,
-                            size_t count, fh_schemas_visit_cb *visit_cb, void *arg,
+                            size_t count, fh_schema_visit_cb *visit_cb, void *arg,
                             struct fh_error *error)
 {
-    const struct fh_schema_versions *versions = &schemas->versions;
-    if (versions->current == NULL) {
-        return fh_error_set(error, FH_UNAVAILABLE, "the schema is not loaded yet; retry");
-    }
-    enum fh_code code = fh_schema_versions_compare(versions, files, count, error);
-    if (code != FH_OK) {
-        return code;
-    }
-    size_t made_max = count - versions->count;
-    struct fh_schema_version **made = fh_calloc(made_max + 1, sizeof(*made));
-    if (made == NULL) {
-        return fh_error_set(error, FH_NOMEM, "%s", fh_code_text(FH_NOMEM));
-    }
-    const struct fh_schema *newest = versions->count > 0 ? versions->current : NULL;
-    size_t made_count = 0;
-    for (size_t i = versions->count; i < count && code == FH_OK; i++) {
-        code = fh_schema_version_make(newest, &files[i], &made[made_count], error);
-        if (code == FH_OK) {
-            newest = made[made_count++]->schema;
-        }
-    }
-    if (code == FH_OK) {
-        code = visit_cb(newest != NULL ? newest : versions->current, arg);
-    }
-    while (made_count > 0) {
-        fh_schema_version_free(made[--made_count]);
-    }
-    fh_free(made);
-    return code;
+    return fh_schema_versions_try(&schemas->versions, files, count, visit_cb, arg, error);
 }
 
 const struct fh_schema *fh_schemas_current(const struct fh_schemas *schemas)
@@ -684,23 +558,18 @@ const struct fh_migration_record *fh_schemas_migrations(const struct fh_schemas 
 void fh_schemas_note_store(struct fh_schemas *schemas, const struct fh_store *store,
                            uint32_t version)
 {
-    struct store_status *status = status_of(schemas, store->name);
-    if (status != NULL) {
-        status->version = version;
-        status->error[0] = '\0';
-    }
+    fh_store_versions_note(&schemas->stores, store->name, version, "");
 }
 
 uint32_t fh_schemas_store_version(const struct fh_schemas *schemas, const struct fh_store *store,
                                   const char **error)
 {
-    const struct store_status *status = fh_map_get(&schemas->statuses, fh_str_of(store->name));
-    if (status == NULL) {
-        *error = schemas->versions.current != NULL && schemas->versions.current->version > 0
+    const struct fh_schema *newest = schemas->versions.current;
+    uint32_t version = 0;
+    if (!fh_store_versions_get(&schemas->stores, store->name, &version, error)) {
+        *error = newest != NULL && newest->version > 0
                      ? "the schema was not applied to this store yet"
                      : "";
-        return 0;
     }
-    *error = status->error;
-    return status->version;
+    return version;
 }

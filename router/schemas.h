@@ -12,6 +12,7 @@
 #include "base/env.h"
 #include "router/catalog.h"
 #include "router/router.h"
+#include "router/schema_versions.h"
 #include "stores/model.h"
 #include "stores/schema/parse.h"
 
@@ -58,10 +59,9 @@ FH_MUST_CHECK enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struc
 /* The models that `files` lead to on top of what is known, nothing being written: `visit_cb` sees
  * the newest, borrowed for the call (its `previous` lead back to what is known). Files that are
  * known must stand as they were applied. */
-typedef enum fh_code fh_schemas_visit_cb(const struct fh_schema *newest, void *arg);
 FH_MUST_CHECK enum fh_code fh_schemas_try(const struct fh_schemas *schemas,
                                           const struct fh_migration *files, size_t count,
-                                          fh_schemas_visit_cb *visit_cb, void *arg,
+                                          fh_schema_visit_cb *visit_cb, void *arg,
                                           struct fh_error *error);
 
 const struct fh_schema *fh_schemas_current(const struct fh_schemas *schemas);

@@ -55,7 +55,7 @@ struct compare {
     struct fh_arena *arena;
     struct fh_migration *files;
     size_t count;
-    struct fh_error *error;
+    struct fh_error error;
     uint32_t from_version;
     uint32_t to_version;
     Freehold__V1__SchemaVersionDiff **versions;
@@ -140,7 +140,7 @@ static enum fh_code statement_cb(void *arg, const struct fh_ddl_statement *in)
             return FH_TOO_LARGE;
         }
         if (plan->n_statements > 0) {
-            memcpy(grown, plan->statements, plan->n_statements * sizeof(*grown));
+            memcpy(grown, plan->statements, plan->n_statements * sizeof(grown[0]));
         }
         plan->statements = grown;
         all->room = room;
@@ -176,7 +176,7 @@ static enum fh_code plan_tier(struct compare *compare, const struct fh_store *st
     all.plan->engine = (char *)(uintptr_t)store->ops->engine;
     all.plan->tier = (char *)(uintptr_t)fh_tier_name(tier);
     compare->plans[compare->plan_count++] = all.plan;
-    return store->ops->preview(from, newest, &home, statement_cb, &all, compare->error);
+    return store->ops->preview(from, newest, &home, statement_cb, &all, &compare->error);
 }
 
 /* One of each engine. */
@@ -239,19 +239,18 @@ static enum fh_code visit_cb(const struct fh_schema *newest, void *arg)
 static bool run(struct compare *compare, struct fh_call *call, Freehold__V1__Migration **in,
                 size_t count)
 {
-    struct fh_error error = FH_ERROR_INIT;
     const struct fh_schema *current = fh_schemas_current(compare->services->schemas);
     compare->arena = fh_call_arena(call);
     compare->count = count;
-    compare->error = &error;
     compare->from_version = current != NULL ? current->version : 0;
-    enum fh_code code = fh_schema_files_parse(in, count, compare->arena, &compare->files, &error);
+    enum fh_code code =
+        fh_schema_files_parse(in, count, compare->arena, &compare->files, &compare->error);
     if (code == FH_OK) {
         code = fh_schemas_try(compare->services->schemas, compare->files, count, visit_cb, compare,
-                              &error);
+                              &compare->error);
     }
     if (code != FH_OK) {
-        fh_call_fail_as(call, code, &error);
+        fh_call_fail_as(call, code, &compare->error);
     }
     return code == FH_OK;
 }
