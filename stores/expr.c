@@ -104,7 +104,7 @@ static enum fh_code connect(const struct evaluation *ev, const struct fh_expr *e
 {
     bool unknown = false;
     for (uint16_t i = 0; i < expr->arg_count; i++) {
-        struct fh_value value;
+        struct fh_value value = {0};
         enum fh_code code = evaluate(ev, expr->args[i], &value);
         if (code != FH_OK) {
             return code;
@@ -151,8 +151,8 @@ static enum fh_code evaluate_two(const struct evaluation *ev, const struct fh_ex
 static enum fh_code comparison(const struct evaluation *ev, const struct fh_expr *expr,
                                struct fh_value *out)
 {
-    struct fh_value a;
-    struct fh_value b;
+    struct fh_value a = {0};
+    struct fh_value b = {0};
     enum fh_code code = evaluate_two(ev, expr, &a, &b);
     if (code != FH_OK) {
         return code;
@@ -168,7 +168,7 @@ static enum fh_code comparison(const struct evaluation *ev, const struct fh_expr
 static enum fh_code in_list(const struct evaluation *ev, const struct fh_expr *expr,
                             struct fh_value *out)
 {
-    struct fh_value wanted;
+    struct fh_value wanted = {0};
     enum fh_code code = evaluate(ev, expr->args[0], &wanted);
     if (code != FH_OK) {
         return code;
@@ -179,7 +179,7 @@ static enum fh_code in_list(const struct evaluation *ev, const struct fh_expr *e
     }
     bool unknown = false;
     for (uint16_t i = 1; i < expr->arg_count; i++) {
-        struct fh_value item;
+        struct fh_value item = {0};
         code = evaluate(ev, expr->args[i], &item);
         if (code != FH_OK) {
             return code;
@@ -238,8 +238,8 @@ static enum fh_code real_arithmetic(const struct evaluation *ev, const struct fh
 static enum fh_code arithmetic(const struct evaluation *ev, const struct fh_expr *expr,
                                struct fh_value *out)
 {
-    struct fh_value a;
-    struct fh_value b;
+    struct fh_value a = {0};
+    struct fh_value b = {0};
     enum fh_code code = evaluate_two(ev, expr, &a, &b);
     if (code != FH_OK) {
         return code;
@@ -277,6 +277,7 @@ static enum fh_code concatenate(const struct evaluation *ev, const struct fh_exp
     bool unknown = false;
     FH_ASSERT(expr->arg_count <= FH_EXPR_ARGS_MAX);
     for (uint16_t i = 0; i < expr->arg_count; i++) {
+        parts[i] = (struct fh_value){0};
         enum fh_code code = evaluate(ev, expr->args[i], &parts[i]);
         if (code != FH_OK) {
             return code;
@@ -309,7 +310,7 @@ static enum fh_code concatenate(const struct evaluation *ev, const struct fh_exp
 static enum fh_code length_of(const struct evaluation *ev, const struct fh_expr *expr,
                               struct fh_value *out)
 {
-    struct fh_value value;
+    struct fh_value value = {0};
     enum fh_code code = evaluate(ev, expr->args[0], &value);
     if (code != FH_OK) {
         return code;
@@ -351,7 +352,7 @@ static enum fh_code coalesce(const struct evaluation *ev, const struct fh_expr *
 static enum fh_code one_argument(const struct evaluation *ev, const struct fh_expr *expr,
                                  struct fh_value *out)
 {
-    struct fh_value value;
+    struct fh_value value = {0};
     enum fh_code code = evaluate(ev, expr->args[0], &value);
     if (code != FH_OK) {
         return code;
@@ -465,7 +466,7 @@ enum fh_code fh_column_generate(const struct fh_column *column, const struct fh_
 enum fh_code fh_check_evaluate(const struct fh_check *check, const struct fh_row *row,
                                struct fh_arena *arena, bool *passes, struct fh_error *error)
 {
-    struct fh_value value;
+    struct fh_value value = {0};
     enum fh_code code = fh_expr_evaluate(check->expr, row, arena, &value, error);
     *passes = code == FH_OK && (value.is_null || value.as.boolean);
     return code;

@@ -348,44 +348,26 @@ static void comments(struct collector *to, const struct pair *pair)
     each_column(to, pair, column_comment);
 }
 
-/* One table's changes of one kind. */
-static void changes_of(struct collector *to, enum fh_schema_change_kind kind,
-                       const struct pair *pair)
+/* Changes of one kind of a table that comes or goes, too. */
+static void changes_of_any(struct collector *to, enum fh_schema_change_kind kind,
+                           const struct pair *pair)
 {
-    bool kept = pair->before != NULL && pair->after != NULL;
-    if (pair->before == pair->after) {
-        return;
-    }
-    switch (kind) {
-    case FH_CHANGE_REFERENCE_DROP:
+    if (kind == FH_CHANGE_REFERENCE_DROP) {
         reference_drops(to, pair);
-        return;
-    case FH_CHANGE_TABLE_DROP:
-        if (pair->after == NULL) {
-            add(to, kind, pair, NONE, NONE, "the table is no longer there");
-        }
-        return;
-    case FH_CHANGE_TABLE_CREATE:
-        if (pair->before == NULL) {
-            add(to, kind, pair, NONE, NONE, NULL);
-        }
-        return;
-    case FH_CHANGE_INDEX_ADD:
-        if (pair->after != NULL) {
-            index_adds(to, pair);
-        }
-        return;
-    case FH_CHANGE_REFERENCE_ADD:
-        if (pair->after != NULL) {
-            reference_adds(to, pair);
-        }
-        return;
-    default:
-        break;
+    } else if (kind == FH_CHANGE_TABLE_DROP && pair->after == NULL) {
+        add(to, kind, pair, NONE, NONE, "the table is no longer there");
+    } else if (kind == FH_CHANGE_TABLE_CREATE && pair->before == NULL) {
+        add(to, kind, pair, NONE, NONE, NULL);
+    } else if (kind == FH_CHANGE_INDEX_ADD && pair->after != NULL) {
+        index_adds(to, pair);
+    } else if (kind == FH_CHANGE_REFERENCE_ADD && pair->after != NULL) {
+        reference_adds(to, pair);
     }
-    if (!kept) {
-        return;
-    }
+}
+
+static void changes_of_kept(struct collector *to, enum fh_schema_change_kind kind,
+                            const struct pair *pair)
+{
     switch (kind) {
     case FH_CHANGE_CHECK_DROP:
         check_drops(to, pair);
@@ -420,8 +402,24 @@ static void changes_of(struct collector *to, enum fh_schema_change_kind kind,
     case FH_CHANGE_COMMENT:
         comments(to, pair);
         return;
-    default:
+    case FH_CHANGE_REFERENCE_DROP:
+    case FH_CHANGE_TABLE_DROP:
+    case FH_CHANGE_TABLE_CREATE:
+    case FH_CHANGE_INDEX_ADD:
+    case FH_CHANGE_REFERENCE_ADD:
+        return; /* above */
+    }
+}
+
+static void changes_of(struct collector *to, enum fh_schema_change_kind kind,
+                       const struct pair *pair)
+{
+    if (pair->before == pair->after) {
         return;
+    }
+    changes_of_any(to, kind, pair);
+    if (pair->before != NULL && pair->after != NULL) {
+        changes_of_kept(to, kind, pair);
     }
 }
 

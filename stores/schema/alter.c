@@ -233,7 +233,7 @@ static enum fh_code column_default(struct fh_ddl_build *build, struct fh_ddl_tab
     const struct fh_ddl_source *source = &build->source;
     struct fh_column *column = NULL;
     enum fh_code code = find_column(build, table, command, &column);
-    if (code != FH_OK) {
+    if (code != FH_OK || column == NULL) {
         return code;
     }
     if (column->generated != NULL) {

@@ -24,20 +24,14 @@ static enum fh_code read_actions(const struct fh_ddl_build *build,
                                  const PgQuery__Constraint *constraint,
                                  enum fh_reference_action *on_delete)
 {
-    switch (constraint->fk_del_action[0]) {
-    case 'c':
-        *on_delete = FH_REFERENCE_CASCADE;
-        break;
-    case 'n':
-        *on_delete = FH_REFERENCE_SET_NULL;
-        break;
-    case 'd':
+    char action = constraint->fk_del_action[0];
+    if (action == 'd') {
         return refuse_action(build, constraint, "DELETE", "SET DEFAULT",
                              "use SET NULL, CASCADE or NO ACTION");
-    default:
-        *on_delete = FH_REFERENCE_RESTRICT;
-        break;
     }
+    *on_delete = action == 'c'   ? FH_REFERENCE_CASCADE
+                 : action == 'n' ? FH_REFERENCE_SET_NULL
+                                 : FH_REFERENCE_RESTRICT;
     if (constraint->n_fk_del_set_cols > 0) {
         return refuse_action(build, constraint, "DELETE", "SET NULL (columns)",
                              "leave the columns out: all become null");
