@@ -71,7 +71,7 @@ static enum fh_code read_rollout(sqlite3_stmt *statement, struct fh_arena *arena
     return code;
 }
 
-/* `uuid`: NULL for a statement without one. */
+/* `uuid`: not looked at by a statement without one. */
 static enum fh_code find(const struct fh_catalog_txn *txn, struct fh_catalog_request *request,
                          enum fh_catalog_statement which, const struct fh_uuid *uuid,
                          struct fh_rollout *out, bool *found)
@@ -82,7 +82,7 @@ static enum fh_code find(const struct fh_catalog_txn *txn, struct fh_catalog_req
     if (code != FH_OK) {
         return code;
     }
-    if (uuid != NULL) {
+    if (which == FH_CATALOG_SQL_ROLLOUT_BY_UUID) {
         fh_catalog_bind_uuid(statement, 1, uuid);
     }
     code = fh_catalog_db_step(txn->db, statement, found, &request->error);

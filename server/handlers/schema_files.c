@@ -140,7 +140,7 @@ static enum fh_code statement_cb(void *arg, const struct fh_ddl_statement *in)
             return FH_TOO_LARGE;
         }
         if (plan->n_statements > 0) {
-            memcpy(grown, plan->statements, plan->n_statements * sizeof(grown[0]));
+            memcpy(grown, plan->statements, plan->n_statements * sizeof(void *));
         }
         plan->statements = grown;
         all->room = room;
