@@ -63,7 +63,7 @@ enum fh_code fh_pg_commit_replay(struct fh_pg_op *op, const PGresult *result, bo
 }
 
 enum fh_code fh_pg_add_record_header(struct fh_pg_op *op, struct fh_pg_params *params,
-                                     int64_t at_us)
+                                     int64_t at_us, const struct fh_pg_recorded *recorded)
 {
     const struct fh_op_commit *commit = &op->request->as.commit;
     struct fh_buf *scratch = &op->store->scratch;
@@ -80,7 +80,7 @@ enum fh_code fh_pg_add_record_header(struct fh_pg_op *op, struct fh_pg_params *p
     fh_pg_add_bytes(params, commit->address);
     fh_pg_add_time(params, at_us);
     fh_buf_clear(scratch);
-    fh_changes_encode(commit->writes, commit->count, scratch);
+    fh_changes_encode(recorded->writes, recorded->count, scratch);
     if (fh_buf_code(scratch) != FH_OK) {
         return fh_buf_code(scratch);
     }
@@ -89,18 +89,17 @@ enum fh_code fh_pg_add_record_header(struct fh_pg_op *op, struct fh_pg_params *p
 }
 
 enum fh_code fh_pg_add_record(struct fh_pg_op *op, struct fh_pg_params *params, int64_t at_us,
-                              struct fh_row *const *before, struct fh_row *const *after)
+                              const struct fh_pg_recorded *recorded)
 {
-    const struct fh_op_commit *commit = &op->request->as.commit;
     struct fh_buf *scratch = &op->store->scratch;
-    enum fh_code code = fh_pg_add_record_header(op, params, at_us);
+    enum fh_code code = fh_pg_add_record_header(op, params, at_us, recorded);
     if (code != FH_OK) {
         return code;
     }
     fh_buf_clear(scratch);
     fh_images_begin(scratch);
-    for (size_t i = 0; i < commit->count; i++) {
-        fh_images_add(scratch, before[i], after[i]);
+    for (size_t i = 0; i < recorded->count; i++) {
+        fh_images_add(scratch, recorded->before[i], recorded->after[i]);
     }
     if (fh_buf_code(scratch) != FH_OK) {
         return fh_buf_code(scratch);
@@ -141,31 +140,27 @@ static void name_check(struct fh_pg_op *op, const struct fh_table *table)
     }
 }
 
-void fh_pg_commit_failed(struct fh_pg_op *op, size_t write)
+void fh_pg_commit_failed(struct fh_pg_op *op, const struct fh_write *write)
 {
-    struct fh_op_commit *commit = &op->request->as.commit;
     struct fh_pg_failure *failure = &op->failure;
-    if (write < commit->count) {
-        commit->failed_write = write;
-    }
-    if (failure->code == FH_CHECK_VIOLATION && write < commit->count) {
-        name_check(op, commit->writes[write].key.table);
+    if (failure->code == FH_CHECK_VIOLATION && write != NULL) {
+        name_check(op, write->key.table);
     }
     if (failure->code != FH_UNIQUE_VIOLATION) {
         return;
     }
-    if (write >= commit->count) {
+    if (write == NULL) {
         failure->code = FH_CONFLICT; /* the record's request id: its other user was quicker */
         return;
     }
-    const struct fh_table *table = commit->writes[write].key.table;
+    const struct fh_table *table = write->key.table;
     const struct fh_index *index = fh_pg_ddl_index_of(table, failure->constraint);
     if (index != NULL) {
         name_columns(&op->request->error, table, index);
         return;
     }
     /* The key: it was free when we looked, so another commit made it meanwhile. */
-    failure->code = commit->writes[write].op == FH_WRITE_INSERT ? FH_EXISTS : FH_CONFLICT;
+    failure->code = write->op == FH_WRITE_INSERT ? FH_EXISTS : FH_CONFLICT;
 }
 
 int64_t fh_pg_ms_left(const struct fh_pg_op *op, int64_t ms_max)

@@ -164,7 +164,9 @@ static enum fh_code send_insert(struct fh_pg_op *op, struct fh_pg_conn *conn, in
     }
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_uuid(params, &op->request->scope.tenant);
-    code = fh_pg_add_record(op, params, now_us, &before, &after);
+    const struct fh_pg_recorded recorded = {
+        .writes = write, .before = &before, .after = &after, .count = 1};
+    code = fh_pg_add_record(op, params, now_us, &recorded);
     if (code != FH_OK) {
         return code;
     }
@@ -198,7 +200,8 @@ static enum fh_code send_change(struct fh_pg_op *op, struct fh_pg_conn *conn, in
     }
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_uuid(params, &op->request->scope.tenant);
-    code = fh_pg_add_record_header(op, params, now_us);
+    const struct fh_pg_recorded recorded = {.writes = write, .count = 1};
+    code = fh_pg_add_record_header(op, params, now_us, &recorded);
     if (code != FH_OK) {
         return code;
     }
@@ -269,7 +272,11 @@ static void fast_failed(struct fh_pg_op *op, unsigned index)
         return;
     }
     bool of_record = strcmp(op->failure.constraint, "fh_x_commit_request") == 0;
-    fh_pg_commit_failed(op, of_record ? SIZE_MAX : 0);
+    struct fh_op_commit *commit = &op->request->as.commit;
+    if (!of_record) {
+        commit->failed_write = 0;
+    }
+    fh_pg_commit_failed(op, of_record ? NULL : &commit->writes[0]);
 }
 
 const struct fh_pg_op_kind fh_pg_fast_kind = {

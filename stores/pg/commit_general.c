@@ -1,21 +1,23 @@
 /* The general way to commit, on a slow connection that this op has to itself:
  *
- *   step 0  begin; tenant and gates (tried, never waited for); then, in a new statement, fence and
- * earlier record; every row the writes name, locked in lock order step 1  what the rows become was
- * evaluated here; rows that leave the unique indexes first, the others after them; then, on the
- * state this commit leaves: parents live (and locked against delete), no live children of what
- * went; the record step 2  commit, with the deferred physical constraints
+ *   begin    tenant and gates (tried, never waited for); then, in a new statement, fence and
+ * earlier record; every row the writes name, locked in lock order; what they become is evaluated
+ *   cascade  while references' actions have questions (commit_cascade.c); most commits have none
+ *   write    rows that leave the unique indexes first, the others after them; then, on the state
+ * this commit leaves: parents live (and locked against delete), no live children of what went; the
+ * record commit   with the deferred physical constraints
  *
  * Failures: gate closing FH_HELD, request id in use FH_CONFLICT, fence FH_MOVED or FH_NO_TENANT, an
- * evaluation's own code; each before step 1, and the transaction is rolled back behind it. In step
- * 1 constraints speak. From step 2 on a lost connection means FH_OUTCOME_UNKNOWN. A record with our
- * request id is answered again and nothing is written.
+ * evaluation's own code; each before anything is written, and the transaction is rolled back behind
+ * it. While writing, constraints speak. From the commit on a lost connection means
+ * FH_OUTCOME_UNKNOWN. A record with our request id is answered again and nothing is written.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
 #include "stores/pg/commit.h"
+#include "stores/pg/commit_state.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/keys.h"
 #include "stores/pg/rows.h"
@@ -31,21 +33,12 @@ enum purpose {
     PURPOSE_DEFERRED,
 };
 
-struct planned {
+struct fh_pg_planned {
     enum purpose purpose;
     uint16_t write;
 };
 
-struct commit_state {
-    int64_t now_us;
-    bool replayed;
-    uint16_t *order; /* lock order */
-    struct fh_row **before;
-    struct fh_row **after;
-    struct planned *plan; /* what result i of step 1 belongs to */
-    unsigned plan_count;
-    unsigned plan_capacity;
-};
+enum step { STEP_BEGIN, STEP_CASCADE, STEP_WRITE, STEP_COMMIT };
 
 static bool is_live(const struct fh_row *row)
 {
@@ -56,7 +49,7 @@ static enum fh_code make_state(struct fh_pg_op *op)
 {
     struct fh_arena *arena = op->request->arena;
     size_t count = op->request->as.commit.count;
-    struct commit_state *state = FH_ARENA_NEW(arena, struct commit_state);
+    struct fh_pg_commit_state *state = FH_ARENA_NEW(arena, struct fh_pg_commit_state);
     if (state == NULL) {
         return FH_NOMEM;
     }
@@ -66,7 +59,9 @@ static enum fh_code make_state(struct fh_pg_op *op)
     if (state->order == NULL || state->before == NULL || state->after == NULL) {
         return FH_NOMEM;
     }
-    fh_writes_lock_order(op->request->as.commit.writes, count, state->order);
+    state->writes = op->request->as.commit.writes;
+    state->count = count;
+    fh_writes_lock_order(state->writes, count, state->order);
     op->state = state;
     return FH_OK;
 }
@@ -95,7 +90,7 @@ static enum fh_code send_context(struct fh_pg_op *op, struct fh_pg_conn *conn)
 static enum fh_code send_locks(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     const struct fh_op_commit *commit = &op->request->as.commit;
-    struct commit_state *state = op->state;
+    struct fh_pg_commit_state *state = op->state;
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < commit->count && code == FH_OK; i++) {
         const struct fh_key *key = &commit->writes[state->order[i]].key;
@@ -148,7 +143,7 @@ static enum fh_code take_locks(const PGresult *result)
 
 static enum fh_code take_begun(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
-    struct commit_state *state = op->state;
+    struct fh_pg_commit_state *state = op->state;
     const struct fh_op_commit *commit = &op->request->as.commit;
     switch (index) {
     case 0:
@@ -180,7 +175,7 @@ static enum fh_code take_begun(struct fh_pg_op *op, unsigned index, const PGresu
 
 static enum fh_code evaluate(struct fh_pg_op *op)
 {
-    struct commit_state *state = op->state;
+    struct fh_pg_commit_state *state = op->state;
     struct fh_op_commit *commit = &op->request->as.commit;
     state->now_us = fh_clock_realtime_us(op->store->store.env->clock);
     for (size_t i = 0; i < commit->count; i++) {
@@ -197,10 +192,11 @@ static enum fh_code evaluate(struct fh_pg_op *op)
 
 static enum fh_code plan(struct fh_pg_op *op, enum purpose purpose, size_t write)
 {
-    struct commit_state *state = op->state;
+    struct fh_pg_commit_state *state = op->state;
     if (state->plan_count == state->plan_capacity) {
         unsigned capacity = state->plan_capacity > 0 ? state->plan_capacity * 2 : 16;
-        struct planned *grown = FH_ARENA_ARRAY(op->request->arena, struct planned, capacity);
+        struct fh_pg_planned *grown =
+            FH_ARENA_ARRAY(op->request->arena, struct fh_pg_planned, capacity);
         if (grown == NULL) {
             return FH_NOMEM;
         }
@@ -211,15 +207,15 @@ static enum fh_code plan(struct fh_pg_op *op, enum purpose purpose, size_t write
         state->plan_capacity = capacity;
     }
     state->plan[state->plan_count++] =
-        (struct planned){.purpose = purpose, .write = (uint16_t)write};
+        (struct fh_pg_planned){.purpose = purpose, .write = (uint16_t)write};
     return FH_OK;
 }
 
 static enum fh_code send_row(struct fh_pg_op *op, struct fh_pg_conn *conn,
                              enum fh_pg_statement_kind kind, size_t write)
 {
-    const struct commit_state *state = op->state;
-    const struct fh_key *key = &op->request->as.commit.writes[write].key;
+    const struct fh_pg_commit_state *state = op->state;
+    const struct fh_key *key = &state->writes[write].key;
     enum fh_code code = plan(op, PURPOSE_WRITE, write);
     if (code != FH_OK) {
         return code;
@@ -252,7 +248,7 @@ static bool frees_unique(const struct fh_row *before, const struct fh_row *after
 
 static enum fh_code send_leaving(struct fh_pg_op *op, struct fh_pg_conn *conn, size_t write)
 {
-    const struct commit_state *state = op->state;
+    const struct fh_pg_commit_state *state = op->state;
     const struct fh_row *before = state->before[write];
     const struct fh_row *after = state->after[write];
     if (after == NULL) {
@@ -261,7 +257,7 @@ static enum fh_code send_leaving(struct fh_pg_op *op, struct fh_pg_conn *conn, s
     if (before != NULL && !is_live(after)) {
         return send_row(op, conn, FH_PG_ROW_UPDATE, write);
     }
-    if (op->request->as.commit.count > 1 && is_live(before) && frees_unique(before, after)) {
+    if (state->count > 1 && is_live(before) && frees_unique(before, after)) {
         return send_row(op, conn, FH_PG_ROW_PARK, write);
     }
     return FH_OK;
@@ -269,13 +265,12 @@ static enum fh_code send_leaving(struct fh_pg_op *op, struct fh_pg_conn *conn, s
 
 static enum fh_code send_writes(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    const struct commit_state *state = op->state;
-    size_t count = op->request->as.commit.count;
+    const struct fh_pg_commit_state *state = op->state;
     enum fh_code code = FH_OK;
-    for (size_t i = 0; i < count && code == FH_OK; i++) {
+    for (size_t i = 0; i < state->count && code == FH_OK; i++) {
         code = send_leaving(op, conn, state->order[i]);
     }
-    for (size_t i = 0; i < count && code == FH_OK; i++) {
+    for (size_t i = 0; i < state->count && code == FH_OK; i++) {
         size_t write = state->order[i];
         if (is_live(state->after[write])) {
             code =
@@ -304,7 +299,7 @@ static bool must_check(const struct fh_foreign_key *reference, const struct fh_r
 
 static enum fh_code send_parents(struct fh_pg_op *op, struct fh_pg_conn *conn, size_t write)
 {
-    const struct commit_state *state = op->state;
+    const struct fh_pg_commit_state *state = op->state;
     const struct fh_row *after = state->after[write];
     enum fh_code code = FH_OK;
     for (uint16_t i = 0; i < after->table->foreign_key_count && code == FH_OK; i++) {
@@ -331,7 +326,8 @@ static enum fh_code send_parents(struct fh_pg_op *op, struct fh_pg_conn *conn, s
 static enum fh_code send_children(struct fh_pg_op *op, struct fh_pg_conn *conn, size_t write)
 {
     const struct fh_schema *schema = op->request->scope.schema;
-    const struct fh_key *key = &op->request->as.commit.writes[write].key;
+    const struct fh_pg_commit_state *state = op->state;
+    const struct fh_key *key = &state->writes[write].key;
     enum fh_code code = FH_OK;
     for (uint32_t t = 0; t < schema->table_count; t++) {
         const struct fh_table *child = schema->tables[t];
@@ -354,10 +350,9 @@ static enum fh_code send_children(struct fh_pg_op *op, struct fh_pg_conn *conn, 
 
 static enum fh_code send_references(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    const struct commit_state *state = op->state;
-    size_t count = op->request->as.commit.count;
+    const struct fh_pg_commit_state *state = op->state;
     enum fh_code code = FH_OK;
-    for (size_t i = 0; i < count && code == FH_OK; i++) {
+    for (size_t i = 0; i < state->count && code == FH_OK; i++) {
         size_t write = state->order[i];
         if (is_live(state->after[write])) {
             code = send_parents(op, conn, write);
@@ -370,7 +365,7 @@ static enum fh_code send_references(struct fh_pg_op *op, struct fh_pg_conn *conn
 
 static enum fh_code send_record(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    const struct commit_state *state = op->state;
+    const struct fh_pg_commit_state *state = op->state;
     bool validates = op->request->as.commit.validate_only;
     enum fh_code code = plan(op, validates ? PURPOSE_DEFERRED : PURPOSE_RECORD, SIZE_MAX);
     struct fh_pg_params *params = fh_pg_op_params(op);
@@ -379,17 +374,24 @@ static enum fh_code send_record(struct fh_pg_op *op, struct fh_pg_conn *conn)
     }
     if (code == FH_OK) {
         fh_pg_add_uuid(params, &op->request->scope.tenant);
-        code = fh_pg_add_record(op, params, state->now_us, state->before, state->after);
+        const struct fh_pg_recorded recorded = {.writes = state->writes,
+                                                .before = state->before,
+                                                .after = state->after,
+                                                .count = state->count};
+        code = fh_pg_add_record(op, params, state->now_us, &recorded);
     }
     return code == FH_OK ? fh_pg_op_send(op, conn, FH_PG_RECORD_INSERT, 0, NULL, 0) : code;
 }
 
 static enum fh_code commit_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    if (op->step == 0) {
+    if (op->step == STEP_BEGIN) {
         return send_begin(op, conn);
     }
-    if (op->step == 1) {
+    if (op->step == STEP_CASCADE) {
+        return fh_pg_cascade_send(op, conn, op->state);
+    }
+    if (op->step == STEP_WRITE) {
         enum fh_code code = send_writes(op, conn);
         if (code == FH_OK) {
             code = send_references(op, conn);
@@ -403,10 +405,10 @@ static enum fh_code commit_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 
 static enum fh_code take_written(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
-    const struct commit_state *state = op->state;
+    const struct fh_pg_commit_state *state = op->state;
     struct fh_op_commit *commit = &op->request->as.commit;
     FH_ASSERT(index < state->plan_count);
-    const struct planned *planned = &state->plan[index];
+    const struct fh_pg_planned *planned = &state->plan[index];
     int rows = PQntuples(result);
     struct fh_uuid tenant;
     int64_t seq = 0;
@@ -418,14 +420,14 @@ static enum fh_code take_written(struct fh_pg_op *op, unsigned index, const PGre
         return fh_uuid_eq(&tenant, &op->request->scope.tenant) ? FH_OK : FH_FOREIGN_ROW;
     case PURPOSE_PARENT:
         if (rows == 0) {
-            commit->failed_write = planned->write;
+            commit->failed_write = fh_pg_commit_origin(state, commit->count, planned->write);
             return fh_error_set(&op->request->error, FH_REFERENCE_VIOLATION,
                                 "a referenced record does not exist");
         }
         return FH_OK;
     case PURPOSE_CHILD:
         if (rows > 0) {
-            commit->failed_write = planned->write;
+            commit->failed_write = fh_pg_commit_origin(state, commit->count, planned->write);
             return fh_error_set(&op->request->error, FH_REFERENCE_VIOLATION,
                                 "the record is still referenced");
         }
@@ -444,10 +446,13 @@ static enum fh_code take_written(struct fh_pg_op *op, unsigned index, const PGre
 
 static enum fh_code commit_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
-    if (op->step == 0) {
+    if (op->step == STEP_BEGIN) {
         return take_begun(op, index, result);
     }
-    if (op->step == 1) {
+    if (op->step == STEP_CASCADE) {
+        return fh_pg_cascade_result(op, op->state, result);
+    }
+    if (op->step == STEP_WRITE) {
         return take_written(op, index, result);
     }
     /* A commit of a failed transaction answers ROLLBACK, and no error. */
@@ -456,26 +461,37 @@ static enum fh_code commit_result(struct fh_pg_op *op, unsigned index, const PGr
 
 static void commit_failed(struct fh_pg_op *op, unsigned index)
 {
-    const struct commit_state *state = op->state;
-    bool of_write = op->step == 1 && index < state->plan_count &&
-                    state->plan[index].write < op->request->as.commit.count;
-    fh_pg_commit_failed(op, of_write ? state->plan[index].write : SIZE_MAX);
+    const struct fh_pg_commit_state *state = op->state;
+    struct fh_op_commit *commit = &op->request->as.commit;
+    size_t write =
+        op->step == STEP_WRITE && index < state->plan_count ? state->plan[index].write : SIZE_MAX;
+    bool of_write = write < state->count;
+    if (of_write) {
+        commit->failed_write = fh_pg_commit_origin(state, commit->count, write);
+    }
+    fh_pg_commit_failed(op, of_write ? &state->writes[write] : NULL);
 }
 
 static enum fh_pg_next commit_synced(struct fh_pg_op *op)
 {
-    struct commit_state *state = op->state;
+    struct fh_pg_commit_state *state = op->state;
     struct fh_op_commit *commit = &op->request->as.commit;
-    if (op->step == 0) {
+    if (op->step == STEP_BEGIN || op->step == STEP_CASCADE) {
+        bool asks = false;
         if (state->replayed) {
             return FH_PG_DONE;
         }
-        op->code = evaluate(op);
-        op->step = 1;
+        if (op->step == STEP_BEGIN) {
+            op->code = evaluate(op);
+            op->code = op->code == FH_OK ? fh_pg_cascade_begin(op, state, &asks) : op->code;
+        } else {
+            op->code = fh_pg_cascade_next(op, state, &asks);
+        }
+        op->step = asks ? STEP_CASCADE : STEP_WRITE;
         return op->code == FH_OK ? FH_PG_MORE : FH_PG_DONE;
     }
-    if (op->step == 1 && !commit->validate_only) {
-        op->step = 2;
+    if (op->step == STEP_WRITE && !commit->validate_only) {
+        op->step = STEP_COMMIT;
         return FH_PG_MORE;
     }
     commit->rows = state->after;

@@ -32,6 +32,19 @@ static void key_columns(struct fh_buf *out, const char *alias, const struct fh_t
     }
 }
 
+/* (a.k1, a.k2) > ($first, ...) and */
+static void after_key(struct fh_buf *out, const char *alias, const struct fh_table *table,
+                      unsigned first)
+{
+    fh_buf_add_char(out, '(');
+    key_columns(out, alias, table);
+    fh_buf_add_text(out, ") > (");
+    for (unsigned i = 0; i < table->key_count; i++) {
+        fh_buf_printf(out, "%s$%u", i > 0 ? ", " : "", first + i);
+    }
+    fh_buf_add_text(out, ") and ");
+}
+
 /* $1 tenant, $2 epoch as routed, $3 limit, $4.. the key to start after -> epoch, mode, row
  * (tenant_id null: none) */
 static void list(const struct fh_pg_statement_key *key, struct fh_buf *out)
@@ -45,13 +58,7 @@ static void list(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, " x where ");
     fh_pg_sql_predicate(out, key, "x.");
     if ((key->flags & FH_PG_AFTER_KEY) != 0) {
-        fh_buf_add_char(out, '(');
-        key_columns(out, "x.", key->table);
-        fh_buf_add_text(out, ") > (");
-        for (unsigned i = 0; i < key->table->key_count; i++) {
-            fh_buf_printf(out, "%s$%u", i > 0 ? ", " : "", 4 + i);
-        }
-        fh_buf_add_text(out, ") and ");
+        after_key(out, "x.", key->table, 4);
     }
     fh_buf_add_text(out, (key->flags & FH_PG_SHOW_DELETED) == 0 ? IS_LIVE("x.") : "true");
     fh_buf_add_text(out, " order by ");
@@ -166,6 +173,32 @@ static void child_find(const struct fh_pg_statement_key *key, struct fh_buf *out
                                                                 : "deleted_at is null limit 1");
 }
 
+/* Live records that reference, whole, locked, in key order. `extra`: the foreign key. $1 tenant, $2
+ * limit, then the target's key, then, AFTER_KEY, the key behind which to go on */
+static void children_lock(const struct fh_pg_statement_key *key, struct fh_buf *out)
+{
+    FH_ASSERT(key->extra < key->table->foreign_key_count);
+    const struct fh_table *table = key->table;
+    const struct fh_foreign_key *reference = &table->foreign_keys[key->extra];
+    fh_buf_add_text(out, "select ");
+    fh_pg_sql_row_columns(out, "", table);
+    fh_buf_add_text(out, " from ");
+    fh_pg_sql_model_table(out, key->home, table);
+    fh_buf_add_text(out, " where ");
+    fh_pg_sql_predicate(out, key, "");
+    for (unsigned i = 0; i < reference->column_count; i++) {
+        fh_pg_sql_name(out, table->columns[reference->columns[i]].name);
+        fh_buf_printf(out, " = $%u and ", 3 + i);
+    }
+    if ((key->flags & FH_PG_AFTER_KEY) != 0) {
+        after_key(out, "", table, 3u + reference->column_count);
+    }
+    fh_buf_add_text(out, (key->flags & FH_PG_NO_PREDICATE) == 0 ? "fh_live = $1 order by "
+                                                                : "deleted_at is null order by ");
+    key_columns(out, "", table);
+    fh_buf_add_text(out, " limit $2::int8 for update");
+}
+
 void fh_pg_sql_row(const struct fh_pg_statement_key *key, struct fh_buf *out)
 {
     switch (key->kind) {
@@ -193,6 +226,9 @@ void fh_pg_sql_row(const struct fh_pg_statement_key *key, struct fh_buf *out)
         return;
     case FH_PG_CHILD_FIND:
         child_find(key, out);
+        return;
+    case FH_PG_CHILDREN_LOCK:
+        children_lock(key, out);
         return;
     default:
         FH_UNREACHABLE();

@@ -52,6 +52,7 @@ enum fh_pg_statement_kind {
     FH_PG_ROW_PURGE,
     FH_PG_PARENT_LOCK, /* `extra`: which foreign key of the table */
     FH_PG_CHILD_FIND,
+    FH_PG_CHILDREN_LOCK,
     FH_PG_ERASE_ROWS,
     FH_PG_ERASE_RECORDS,
     FH_PG_FAST_INSERT,
