@@ -183,9 +183,12 @@ static void check_directory(struct walk *walk, uint8_t number)
         }
         return;
     }
-    /* Only this thread reads the stream. */
-    while (goes_on(walk) &&
-           (entry = readdir(directory)) != NULL) { /* NOLINT(concurrency-mt-unsafe) */
+    while (goes_on(walk)) { /* ends with the directory's entries */
+        /* NOLINTNEXTLINE(concurrency-mt-unsafe): only this thread reads the stream */
+        entry = readdir(directory);
+        if (entry == NULL) {
+            break;
+        }
         check_name(walk, path, number, entry->d_name);
     }
     closedir(directory);

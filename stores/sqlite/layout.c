@@ -15,9 +15,8 @@
 
 #include "base/assert.h"
 
-#define DIRECTORY_LOCK_WAITS_MAX                                    \
-    500 /* of a millisecond: making a file is two syncs of the disk \
-         */
+/* Of a millisecond: making a file is two syncs of the disk. */
+#define DIRECTORY_LOCK_WAITS_MAX 500
 
 enum fh_code fh_sqlite_path_error(struct fh_error *error, const char *path, int reason)
 {
