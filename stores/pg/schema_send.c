@@ -248,9 +248,10 @@ enum fh_code fh_pg_schema_take_steps(struct fh_pg_op *op)
 
 static enum fh_code send_ahead_open(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
+    /* Not the key that is locked in the transaction: this one is held between two of them. */
+    const int64_t other = ~fh_pg_schema_key(&op->request->scope.home);
     char text[96];
-    (void)snprintf(text, sizeof(text), "select pg_try_advisory_lock(%lld)",
-                   (long long)~fh_pg_schema_key(&op->request->scope.home));
+    (void)snprintf(text, sizeof(text), "select pg_try_advisory_lock(%lld)", (long long)other);
     enum fh_code code = send_text(op, conn, "rollback", NULL);
     if (code == FH_OK) {
         code = send_settings(op, conn, lock_ms(op), false);

@@ -14,7 +14,7 @@
 
 static void quote(struct fh_buf *out, struct fh_str text)
 {
-    bool escapes = memchr(text.data != NULL ? text.data : "", '\\', text.len) != NULL;
+    bool escapes = text.len > 0 && memchr(text.data, '\\', text.len) != NULL;
     fh_buf_add_text(out, escapes ? "E'" : "'");
     for (size_t i = 0; i < text.len; i++) {
         if (text.data[i] == '\'' || text.data[i] == '\\') {
