@@ -214,13 +214,14 @@ static enum fh_code parse_config(struct fh_pg_store *pg, const struct fh_store_c
 
 static void init_lanes(struct fh_pg_store *pg, unsigned fast, unsigned slow)
 {
-    unsigned owners = pg->has_owner ? 1 : 0;
+    unsigned owners = pg->parent != NULL ? 1 : FH_PG_OWNER_MAX;
+    owners = pg->has_owner ? owners : 0;
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_FAST], pg, FH_PG_LANE_FAST, &pg->serving, fast, 0);
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_SLOW], pg, FH_PG_LANE_SLOW, &pg->serving, slow, fast);
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_OWNER], pg, FH_PG_LANE_OWNER, &pg->owner, owners,
                     fast + slow);
     fh_pg_lane_init(&pg->lanes[FH_PG_LANE_MOVER], pg, FH_PG_LANE_MOVER, &pg->serving,
-                    FH_PG_MOVER_MAX + FH_SNAPSHOTS_MAX, fast + slow + 1);
+                    FH_PG_MOVER_MAX + FH_SNAPSHOTS_MAX, fast + slow + owners);
 }
 
 /* Everything but configuration and lanes; cannot fail. */

@@ -9,6 +9,7 @@
 
 #include <string.h>
 
+#include "base/hash.h"
 #include "base/log.h"
 #include "stores/pg/engine.h"
 
@@ -70,6 +71,34 @@ static struct fh_pg_conn *least_busy(struct fh_pg_lane *lane)
     return best;
 }
 
+/* The ready connection that a dedicated home keeps to, as long as the same ones are ready: its
+ * statements have names of their own there, and no connection can hold everybody's. NULL: it is
+ * full, or the op is of a shared home. */
+static struct fh_pg_conn *keeps_to(struct fh_pg_lane *lane, const struct fh_pg_op *op)
+{
+    const struct fh_scope *scope = &op->request->scope;
+    struct fh_pg_conn *best = NULL;
+    uint64_t best_weight = 0;
+    if (scope->home.tier != FH_TIER_SCHEMA) {
+        return NULL;
+    }
+    for (unsigned i = 0; i < lane->count; i++) {
+        struct fh_pg_conn *conn = &lane->conns[i];
+        unsigned char data[sizeof(scope->tenant.bytes) + 1];
+        if (conn->state != FH_PG_CONN_READY || conn->broken) {
+            continue;
+        }
+        memcpy(data, scope->tenant.bytes, sizeof(scope->tenant.bytes));
+        data[sizeof(data) - 1] = (unsigned char)i;
+        uint64_t weight = fh_hash(data, sizeof(data));
+        if (best == NULL || weight > best_weight) {
+            best = conn;
+            best_weight = weight;
+        }
+    }
+    return best != NULL && fh_pg_conn_has_room(best) ? best : NULL;
+}
+
 static unsigned in_state(const struct fh_pg_lane *lane, bool opening)
 {
     unsigned count = 0;
@@ -127,8 +156,15 @@ static int compare_ops(const struct fh_pg_op *a, const struct fh_pg_op *b)
     return order;
 }
 
-/* Takes the first op and those behind it that may share its Sync. */
-static unsigned take_group(struct fh_pg_lane *lane, struct fh_pg_op **ops)
+static struct fh_pg_op *first_of(const struct fh_pg_lane *lane)
+{
+    return FH_CONTAINER_OF(lane->queue.next, struct fh_pg_op, node);
+}
+
+/* Takes the first op and those behind it that may share its Sync: none that keeps to another
+ * connection. */
+static unsigned take_group(struct fh_pg_lane *lane, const struct fh_pg_conn *conn,
+                           struct fh_pg_op **ops)
 {
     unsigned share = share_of(lane);
     unsigned count = 0;
@@ -141,6 +177,9 @@ static unsigned take_group(struct fh_pg_lane *lane, struct fh_pg_op **ops)
         struct fh_pg_op *op = FH_CONTAINER_OF(node, struct fh_pg_op, node);
         node = node->next;
         if (op->kind != ops[0]->kind || op->alone) {
+            continue;
+        }
+        if (op->request->scope.home.tier == FH_TIER_SCHEMA && keeps_to(lane, op) != conn) {
             continue;
         }
         fh_list_remove(&op->node);
@@ -168,7 +207,9 @@ void fh_pg_lane_dispatch(struct fh_pg_lane *lane)
         }
         if (conn != NULL) {
             struct fh_pg_op *ops[FH_PG_SHARE_MAX];
-            unsigned count = take_group(lane, ops);
+            struct fh_pg_conn *own = keeps_to(lane, first_of(lane));
+            conn = own != NULL ? own : conn;
+            unsigned count = take_group(lane, conn, ops);
             fh_pg_conn_start(conn, ops, count);
             continue;
         }
@@ -185,8 +226,8 @@ void fh_pg_lane_dispatch(struct fh_pg_lane *lane)
                                                           : fh_code_text(FH_UNAVAILABLE));
         fh_pg_op_finish(op, FH_UNAVAILABLE);
     }
-    if (lane->kind == FH_PG_LANE_OWNER) {
-        struct fh_pg_conn *conn = &lane->conns[0];
+    for (unsigned i = 0; lane->kind == FH_PG_LANE_OWNER && i < lane->count; i++) {
+        struct fh_pg_conn *conn = &lane->conns[i];
         if (conn->state == FH_PG_CONN_READY && conn->group_count == 0) {
             fh_pg_conn_close(conn); /* an owner's rights are held for as long as needed */
         }

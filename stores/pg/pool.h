@@ -2,7 +2,7 @@
  *
  * fast: up to connections_max, each with up to FH_PG_DEPTH groups in flight; what waits
  * meanwhile shares the next groups (reads with reads, writes with writes). slow: four, one
- * operation each. owner: one, closed when idle. mover: four, and one more for each view that is
+ * operation each. owner: three, closed when idle. mover: four, and one more for each view that is
  * open; one of the four is kept for fences, so that a cutover waits behind no scan. A lane whose
  * connections all fail answers FH_UNAVAILABLE until its back-off (100 ms doubling to 5 s) is over.
  */
@@ -19,6 +19,7 @@
 
 #define FH_PG_FAST_MAX 8
 #define FH_PG_SLOW_MAX 4
+#define FH_PG_OWNER_MAX 3 /* changes of schema at a time; 1 in a tenant's own database */
 #define FH_PG_MOVER_MAX 4 /* and FH_SNAPSHOTS_MAX that views have to themselves */
 #define FH_PG_DEPTH \
     4 /* groups in flight on a multiplexed connection, of up to FH_PG_SHARE_MAX ops */

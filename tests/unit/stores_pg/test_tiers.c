@@ -325,6 +325,7 @@ static void test_credentials(void **state)
                        space);
         assert_string_equal(as_reader(&call, text), DENIED);
         assert_string_equal(as_reader(&call, "create temporary table t (a int)"), "25006");
+        call_close(&call);
         issue(&f, dedicated[i], NULL, 0, &call);
         space = call.request.as.credential.namespace.data;
         (void)snprintf(text, sizeof(text), "select * from \"%s\".books", space);
