@@ -206,6 +206,21 @@ static size_t noted_as(struct fixture *f, enum fh_rollout_home_state state)
     return request.as.rollout_homes.count;
 }
 
+/* Those that wait were not even tried. */
+static void assert_untried(struct fixture *f, size_t count)
+{
+    struct fh_catalog_request request = {.op = FH_CATALOG_ROLLOUT_HOMES};
+    request.as.rollout_homes.uuid = f->result.rollout;
+    request.as.rollout_homes.states = 1u << FH_ROLLOUT_HOME_WAITING;
+    request.as.rollout_homes.limit = FH_PAGE_MAX;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    assert_int_equal(request.as.rollout_homes.count, count);
+    for (size_t i = 0; i < count; i++) {
+        assert_int_equal(request.as.rollout_homes.homes[i].tries, 0);
+        assert_true(request.as.rollout_homes.homes[i].message.len > 0);
+    }
+}
+
 static void aim(struct fixture *f, uint64_t nth, enum fh_fault_kind kind, enum fh_code code)
 {
     const struct fh_fault_aim aimed = {
@@ -447,6 +462,7 @@ static void waits_for_a_move(void **state)
     (void)until(f, only_moves_are_left);
     assert_int_equal(version_of(f, &f->tenants[3], &home), 1);
     assert_int_equal(homes_at(f, 2), HOMES - 1);
+    assert_untried(f, 2);
     end_move(f, &move);
     /* The claim raised the placement's generation, and nobody the fence's: it is refused by that,
      * as a schema change that a mover overtook is. */
