@@ -163,10 +163,42 @@ def test_schema(start, folder):
     assert "schema version 2" in out and "books (3 columns, key: author, title)" in out
 
 
+def test_rollouts(start, folder):
+    freehold = command_of(folder, start())
+    path = folder / "rolled"
+    path.mkdir()
+    (path / "0001_a.sql").write_text("create table a (id bigint primary key);")
+    assert "no action 'stop'" in freehold("schema", "rollout", "stop", code=USAGE).err
+    assert freehold.refused("schema", "rollout", "show")["status"] == "NOT_FOUND"
+    freehold("schema", "apply", path)
+    freehold("tenant", "create", "own-home", "--tier", "schema")
+    (path / "0002_b.sql").write_text("alter table a add column n integer not null default 1;")
+    diff = freehold.json("schema", "diff", path)
+    assert (diff["fromVersion"], diff["toVersion"]) == (1, 2)
+    assert "add column a.n integer" in freehold("schema", "diff", path).out
+    plans = {(one["engine"], one["tier"]) for one in freehold.json("schema", "preview", path)["plans"]}
+    assert plans == {("sqlite", "shared"), ("sqlite", "schema"), ("sqlite", "database")}
+    assert "locks writes" in freehold("schema", "preview", path).out
+    freehold("schema", "apply", path, "--canary", "101", code=USAGE)
+    told = freehold("schema", "apply", path, "--canary-tenants", "own-home", "--stop-after-canary", "--reason", "n")
+    assert "1 of 2 homes (50%)" in told.out and "the canary is done" in told.out
+    assert freehold.refused("schema", "apply", path, "--canary-tenants", "nobody")["status"] == "NOT_FOUND"
+    homes = {one["tier"]: one["state"] for one in freehold.json("schema", "rollout", "homes")["homes"]}
+    assert homes == {"schema": "ROLLOUT_HOME_STATE_DONE", "shared": "ROLLOUT_HOME_STATE_PENDING"}
+    assert "paused" in freehold("schema", "rollout", "list").out
+    assert "paused" in freehold("schema", "rollout", "watch", code=REFUSED).out
+    freehold("schema", "rollout", "resume", "--reason", "good")
+    assert "2 of 2 homes (100%)" in freehold("schema", "rollout", "watch").out
+    assert freehold.refused("schema", "rollout", "cancel")["status"] == "FAILED_PRECONDITION"
+    assert freehold.json("schema", "rollout", "homes", "--failed").get("homes", []) == []
+    assert ["local", "2", "current"] in freehold("schema", "show").rows
+    assert freehold.json("schema", "apply", path)["rollout"]["phase"] == "ROLLOUT_PHASE_DONE"
+
+
 @pytest.mark.parametrize(
     "sql, place",
     [
-        ("create table ok (id int primary key);\n  drop table things;", "2:3"),
+        ("create table ok (id int primary key);\n  create view v as select 1;", "2:3"),
         ("create table odd (id int primary key,\n    b blob);", "2:7"),
         ("create table (id int primary key);", "1:14"),
         ("create table none (id int);", "1:14"),
