@@ -267,7 +267,8 @@ static void reference_add(const struct upgrade *up, const struct fh_schema_chang
     column_list(&list, table, names, key->columns, key->column_count);
     fh_pg_ddl_name(name, 'k', table, key->id, key->name);
     add_index(up, change, name, fh_buf_str(&text), false, ahead);
-    fh_buf_clear(&text);
+    close_part(up, &text); /* clearing it would forget a failure */
+    fh_buf_init(&text, up->out->len_max);
     fh_buf_add_text(&text, "foreign key (fh_live");
     column_list(&list, table, names, key->columns, key->column_count);
     fh_buf_add_text(&text, ") references ");
