@@ -288,10 +288,7 @@ static void comes_to_every_home(void **state)
     assert_int_equal(rollout.progress.homes_done, HOMES + 1);
     assert_int_equal(homes_at(f, 2), HOMES + 1);
     assert_int_equal(noted_as(f, FH_ROLLOUT_HOME_DONE), HOMES + 1);
-    struct fh_roller_stats stats;
-    fh_roller_stats(f->rollers[0], &stats);
-    assert_int_equal(stats.applied, HOMES + 1); /* each once */
-    assert_int_equal(fh_store_fault_count(f->store, changes), before + HOMES + 1);
+    assert_int_equal(fh_store_fault_count(f->store, changes), before + HOMES + 1); /* each once */
 }
 
 static void stops_after_its_canary(void **state)
@@ -414,15 +411,12 @@ static struct fh_move move_in(struct fixture *f, size_t tenant, enum fh_move_pha
     assert_int_equal(world_ask(&f->world, &request), FH_OK);
     move = request.as.move_claim.move;
     while (move.phase != phase) {
-        enum fh_move_phase next = phase >= FH_MOVE_CANCELLING && move.phase < FH_MOVE_CANCELLING
-                                      ? FH_MOVE_CANCELLING
-                                      : (enum fh_move_phase)(move.phase + 1);
         request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_ADVANCE};
         request.audit.actor = FH_STR("root");
         request.as.move_advance.uuid = move.uuid;
         request.as.move_advance.generation = move.generation;
         request.as.move_advance.from = move.phase;
-        request.as.move_advance.to = next;
+        request.as.move_advance.to = (enum fh_move_phase)(move.phase + 1);
         assert_int_equal(world_ask(&f->world, &request), FH_OK);
         move = request.as.move_advance.move;
     }
@@ -466,8 +460,6 @@ static void waits_for_a_move(void **state)
     end_move(f, &move);
     /* The claim raised the placement's generation, and nobody the fence's: it is refused by that,
      * as a schema change that a mover overtook is. */
-    struct fh_rollout rollout = rollout_of(f);
-    assert_int_equal(rollout.phase, FH_ROLLOUT_ROLLING);
     struct fh_request fence = {
         .op = FH_OP_FENCE_SET,
         .scope = {.tenant = f->tenants[3], .epoch = 1, .home = home},
@@ -525,11 +517,6 @@ static void is_taken_over_by_another(void **state)
     assert_int_equal(rollout_of(f).phase, FH_ROLLOUT_DONE);
 }
 
-static bool has_begun(const struct fh_rollout *rollout)
-{
-    return rollout->progress.homes_done > 0;
-}
-
 static void starts_over_where_it_was(void **state)
 {
     struct fixture *f = *state;
@@ -539,7 +526,6 @@ static void starts_over_where_it_was(void **state)
     aim(f, 30, FH_FAULT_HOLD_BEFORE, FH_OK);
     apply(f, 2, &settings);
     start_roller(f, 0, 5000000);
-    (void)until(f, has_begun);
     while (fh_store_fault_held(f->store) == 0) {
         uv_run(&f->world.loop, UV_RUN_ONCE);
     }
