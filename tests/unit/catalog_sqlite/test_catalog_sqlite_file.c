@@ -131,17 +131,14 @@ static void says_when_the_file_is_damaged(void **state)
     assert_int_equal(kit_add_store(f, "main"), FH_OK);
     struct fh_catalog_request made = kit_creation("acme", "");
     assert_int_equal(kit_call(f, &made), FH_OK);
+    int64_t page = kit_peek(f, "SELECT rootpage FROM sqlite_master WHERE name='tenants'");
     kit_close(f);
-    /* Everything but the first page, which holds the header and the schema. */
-    struct stat status;
-    assert_int_equal(stat(f->path, &status), 0);
+    /* A page of tenants; the header and the schema, which are read first, are left alone. */
     int fd = open(f->path, O_RDWR | O_CLOEXEC);
     assert_true(fd >= 0);
     char junk[4096];
     memset(junk, 0xA5, sizeof(junk));
-    for (off_t at = 4096; at < status.st_size; at += 4096) {
-        assert_int_equal(pwrite(fd, junk, sizeof(junk), at), 4096);
-    }
+    assert_int_equal(pwrite(fd, junk, sizeof(junk), (off_t)(page - 1) * 4096), 4096);
     assert_int_equal(close(fd), 0);
     struct fh_error error = FH_ERROR_INIT;
     assert_int_equal(kit_open(f, &error), FH_OK);
