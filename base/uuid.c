@@ -8,23 +8,46 @@
 #include "base/assert.h"
 #include "base/codec.h"
 
+#define FIXED_BYTES 6 /* a time, or what canaries begin with */
+
+/* All but the first six bytes random, version and variant set. */
+static void fill(struct fh_uuid *uuid, uint8_t version)
+{
+    ssize_t got = -1;
+    do {
+        got = getrandom(uuid->bytes + FIXED_BYTES, sizeof(uuid->bytes) - FIXED_BYTES, 0);
+    } while (got < 0 && errno == EINTR);
+    FH_ASSERT(got == (ssize_t)sizeof(uuid->bytes) - FIXED_BYTES);
+    uuid->bytes[6] = (uint8_t)(version << 4 | (uuid->bytes[6] & 0x0F));
+    uuid->bytes[8] = (uint8_t)(0x80 | (uuid->bytes[8] & 0x3F));
+}
+
 struct fh_uuid fh_uuid_v7(int64_t realtime_us)
 {
     struct fh_uuid uuid;
-    ssize_t got = -1;
-    do {
-        got = getrandom(uuid.bytes + 6, sizeof(uuid.bytes) - 6, 0);
-    } while (got < 0 && errno == EINTR);
-    FH_ASSERT(got == (ssize_t)sizeof(uuid.bytes) - 6);
-
+    fill(&uuid, 7);
     /* A clock set before 1970 must not wrap into the far future. */
     uint64_t ms = realtime_us > 0 ? (uint64_t)realtime_us / 1000 : 0;
     for (unsigned i = 0; i < 6; i++) {
         uuid.bytes[i] = (uint8_t)(ms >> (40 - 8 * i));
     }
-    uuid.bytes[6] = (uint8_t)(0x70 | (uuid.bytes[6] & 0x0F));
-    uuid.bytes[8] = (uint8_t)(0x80 | (uuid.bytes[8] & 0x3F));
     return uuid;
+}
+
+static const uint8_t canary_prefix[FIXED_BYTES] = {'f', 'h', '-', 'c', 'a', 'n'};
+
+struct fh_uuid fh_uuid_canary(void)
+{
+    struct fh_uuid uuid;
+    fill(&uuid, 8);
+    memcpy(uuid.bytes, canary_prefix, sizeof(canary_prefix));
+    return uuid;
+}
+
+bool fh_uuid_is_canary(const struct fh_uuid *uuid)
+{
+    return memcmp(uuid->bytes, canary_prefix, sizeof(canary_prefix)) == 0 &&
+           uuid->bytes[6] >> 4 == 8 && uuid->bytes[8] >> 6 == 2;
 }
 
 /* Bytes in each of the five groups of the text form. */

@@ -241,6 +241,21 @@ static enum fh_code check_scope(struct fh_request *request)
     return FH_OK;
 }
 
+static enum fh_code check_probe(struct fh_request *request)
+{
+    const struct fh_probe *probe = request->probe;
+    if (probe == NULL) {
+        return FH_OK;
+    }
+    bool placed = !fh_uuid_is_nil(&probe->place);
+    if (request->op != FH_OP_GET || !fh_uuid_is_canary(&request->scope.tenant) ||
+        !fh_uuid_is_canary(&probe->context) || (placed && !fh_uuid_is_canary(&probe->place)) ||
+        placed != fh_home_is_dedicated(&request->scope.home)) {
+        return invalid(request, "a probe is a read of one canary with another");
+    }
+    return FH_OK;
+}
+
 /* Takes away whatever holds rows. */
 static void withhold(struct fh_request *request)
 {
@@ -319,10 +334,19 @@ static bool can_go_astray(const struct fh_request *request)
 }
 #endif
 
+static bool is_sent_elsewhere(const struct fh_request *request)
+{
+    return request->probe != NULL && fh_home_is_dedicated(&request->scope.home);
+}
+
 /* A mistake that no test of a store's own can make: the request ends up in another tenant's
  * dedicated home. come_back() undoes it before its caller looks. */
 static void go_astray(const struct fh_store *store, struct fh_request *request)
 {
+    if (is_sent_elsewhere(request) && !store->passes_on) {
+        fh_home_of(request->scope.home.tier, &request->probe->place, &request->scope.home);
+        return;
+    }
 #ifdef FREEHOLD_FAULTS
     const struct fh_isolation_faults *faults = store->faults;
     if (faults != NULL && faults->wrong_home_every != 0 && !store->passes_on &&
@@ -337,13 +361,13 @@ static void go_astray(const struct fh_store *store, struct fh_request *request)
 
 static void come_back(struct fh_request *request)
 {
+    bool back = is_sent_elsewhere(request);
 #ifdef FREEHOLD_FAULTS
-    if (can_go_astray(request)) {
+    back = back || can_go_astray(request);
+#endif
+    if (back) {
         fh_home_of(request->scope.home.tier, &request->scope.tenant, &request->scope.home);
     }
-#else
-    (void)request;
-#endif
 }
 
 enum fh_code fh_store_submit(struct fh_store *store, struct fh_request *request)
@@ -357,6 +381,9 @@ enum fh_code fh_store_submit(struct fh_store *store, struct fh_request *request)
     enum fh_code code = check_scope(request);
     if (code == FH_OK) {
         code = check_op(request);
+    }
+    if (code == FH_OK) {
+        code = check_probe(request);
     }
     if (code != FH_OK) {
         return code;
@@ -478,8 +505,11 @@ void fh_request_complete(struct fh_request *request, enum fh_code code)
     come_back(request);
     if (code == FH_OK && !skips_ownership_check(store) && !results_owned(request)) {
         code = fh_error_set(&request->error, FH_FOREIGN_ROW, "%s", fh_code_text(FH_FOREIGN_ROW));
-        FH_LOG(store->env->log, ERROR, "store.foreign_row", FH_KV_TEXT("store", store->name),
-               FH_KV_UUID("tenant", request->scope.tenant), FH_KV_INT("op", request->op));
+        if (request->probe ==
+            NULL) { /* the prober provokes it, and reports what it should not see */
+            FH_LOG(store->env->log, ERROR, "store.foreign_row", FH_KV_TEXT("store", store->name),
+                   FH_KV_UUID("tenant", request->scope.tenant), FH_KV_INT("op", request->op));
+        }
     }
     if (code != FH_OK) {
         withhold(request);
@@ -487,7 +517,7 @@ void fh_request_complete(struct fh_request *request, enum fh_code code)
     FH_ASSERT(store->counters.in_flight > 0);
     store->counters.in_flight--;
     store->counters.completed++;
-    if (counts_as_failed(code)) {
+    if (counts_as_failed(code) && request->probe == NULL) {
         store->counters.failed++;
     }
     request->code = code;

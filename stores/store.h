@@ -55,6 +55,18 @@ struct fh_scope {
     const struct fh_schema *schema; /* its version must equal the home's: FH_STALE_SCHEMA */
 };
 
+/* A read that is to go wrong: the prober's (docs/decisions/0013-prober.md), to see that each layer
+ * of the isolation holds while another is not there. In every build, and therefore between
+ * canaries alone: unless the operation is FH_OP_GET and all tenants named are canaries by
+ * structure (fh_uuid_is_canary()), it is refused (FH_INVALID). Layer three always runs. */
+struct fh_probe {
+    struct fh_uuid context; /* the tenant of the database's context, instead of the scope's */
+    struct fh_uuid place;   /* dedicated tiers: whose home it is sent to; nil: the scope's own */
+    bool skip_predicate;    /* without layer one */
+    bool own_role;          /* in `place`, but with the role of the scope's own home, where homes
+                               have roles */
+};
+
 enum fh_op {
     FH_OP_GET,
     FH_OP_LIST,
@@ -236,6 +248,7 @@ struct fh_request {
     struct fh_arena *arena;
     fh_request_done_cb *done_cb;
     void *arg;
+    const struct fh_probe *probe; /* NULL, but for the prober's reads */
     union {
         struct fh_op_get get;
         struct fh_op_list list;

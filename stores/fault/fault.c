@@ -209,6 +209,7 @@ static enum fh_code pass_on(struct operation *operation)
     inner->scope = outer->scope;
     inner->deadline_us = outer->deadline_us;
     inner->arena = outer->arena;
+    inner->probe = outer->probe;
     inner->as = outer->as;
     inner->done_cb = inner_done_cb;
     inner->arg = operation;

@@ -54,10 +54,15 @@ struct context {
     struct fh_uuid tenant;
 };
 
-static struct context context_of(struct mem_store *self, const struct fh_scope *scope)
+static struct context context_of(struct mem_store *self, const struct fh_request *request)
 {
+    const struct fh_scope *scope = &request->scope;
     const struct fh_isolation_faults *faults = self->store.faults;
     struct context context = {fh_mem_home_find(&self->data, &scope->home), scope->tenant};
+    if (request->probe != NULL) { /* the home is astray already */
+        context.tenant = request->probe->context;
+        return context;
+    }
     if (faults == NULL) {
         return context;
     }
@@ -74,18 +79,20 @@ static struct context context_of(struct mem_store *self, const struct fh_scope *
 static struct fh_mem_tenant *visible_tenant(const struct mem_store *self,
                                             const struct fh_mem_home *home,
                                             const struct fh_uuid *context,
-                                            const struct fh_scope *scope)
+                                            const struct fh_request *request)
 {
-    const struct fh_isolation_faults *faults = self->store.faults;
-    if (faults == NULL) {
-        return fh_mem_tenant_find(home, &scope->tenant);
-    }
+    static const struct fh_isolation_faults none;
+    const struct fh_isolation_faults *faults =
+        self->store.faults != NULL ? self->store.faults : &none;
+    const struct fh_scope *scope = &request->scope;
+    bool predicate =
+        !faults->skip_predicate && !(request->probe != NULL && request->probe->skip_predicate);
     struct fh_mem_tenant *candidates[] = {
         fh_mem_tenant_find(home, context),
         faults->skip_enforcement ? fh_mem_tenant_find(home, &scope->tenant) : NULL};
     for (size_t i = 0; i < 2; i++) {
         if (candidates[i] != NULL &&
-            (faults->skip_predicate || fh_uuid_eq(&candidates[i]->id, &scope->tenant))) {
+            (!predicate || fh_uuid_eq(&candidates[i]->id, &scope->tenant))) {
             return candidates[i];
         }
     }
@@ -96,10 +103,9 @@ static struct fh_mem_tenant *visible_tenant(const struct mem_store *self,
 static enum fh_code enter(struct mem_store *self, struct fh_request *request, bool writes,
                           struct fh_mem_tenant **out)
 {
-    const struct context context = context_of(self, &request->scope);
+    const struct context context = context_of(self, request);
     struct fh_mem_tenant *tenant =
-        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, &request->scope)
-                             : NULL;
+        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, request) : NULL;
     if (tenant == NULL) {
         return FH_NO_TENANT;
     }
@@ -268,10 +274,9 @@ static enum fh_code do_check(struct fh_request *request)
 
 static enum fh_code do_move(struct mem_store *self, struct fh_request *request)
 {
-    const struct context context = context_of(self, &request->scope);
+    const struct context context = context_of(self, request);
     struct fh_mem_tenant *tenant =
-        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, &request->scope)
-                             : NULL;
+        context.home != NULL ? visible_tenant(self, context.home, &context.tenant, request) : NULL;
     return fh_mem_move(&self->data, &self->views, context.home, tenant, request);
 }
 

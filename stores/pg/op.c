@@ -57,8 +57,11 @@ void fh_pg_op_add_role(struct fh_pg_op *op)
     /* The owner has no need to, and could not go from one home to another then. */
     bool switches = op->request->scope.home.tier == FH_TIER_SCHEMA && !op->store->may_bypass &&
                     op->lane != FH_PG_LANE_OWNER;
-    fh_pg_add_bytes(&op->store->params,
-                    fh_str_of(switches ? op->request->scope.home.name : "none"));
+    struct fh_home home = op->request->scope.home;
+    if (op->request->probe != NULL && op->request->probe->own_role) {
+        fh_home_of(home.tier, &op->request->scope.tenant, &home);
+    }
+    fh_pg_add_bytes(&op->store->params, fh_str_of(switches ? home.name : "none"));
 }
 
 void fh_pg_op_move(struct fh_pg_op *op, struct fh_pg_store *to)
@@ -126,6 +129,9 @@ enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
 
 struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op)
 {
+    if (op->request->probe != NULL) {
+        return op->request->probe->context;
+    }
 #ifdef FREEHOLD_FAULTS
     const struct fh_isolation_faults *faults = op->store->store.faults;
     if (faults != NULL && faults->wrong_context_every > 0 &&
@@ -138,13 +144,14 @@ struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op)
 
 uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op)
 {
+    if (op->request->probe != NULL && op->request->probe->skip_predicate) {
+        return FH_PG_NO_PREDICATE;
+    }
 #ifdef FREEHOLD_FAULTS
     const struct fh_isolation_faults *faults = op->store->store.faults;
     if (faults != NULL && faults->skip_predicate) {
         return FH_PG_NO_PREDICATE;
     }
-#else
-    (void)op;
 #endif
     return 0;
 }

@@ -101,9 +101,9 @@ struct fh_pg_params *fh_pg_op_params(struct fh_pg_op *op);
 FH_MUST_CHECK enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn *conn,
                                          enum fh_pg_statement_kind kind, uint32_t flags,
                                          const struct fh_table *table, uint64_t extra);
-/* The tenant for a context statement: the scope's, but for deliberate faults. */
+/* The tenant for a context statement: the scope's, but for probes and deliberate faults. */
 struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op);
-/* FH_PG_NO_PREDICATE when tests took layer one away. */
+/* FH_PG_NO_PREDICATE when a probe or a test took layer one away. */
 uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op);
 /* Sends FH_PG_CONTEXT_READ. */
 FH_MUST_CHECK enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn);

@@ -76,10 +76,12 @@ static bool enforced(const struct fh_sqlite_conn *conn)
 
 uint32_t fh_sqlite_conn_text_flags(const struct fh_sqlite_conn *conn)
 {
+    uint32_t flags =
+        conn->probe != NULL && conn->probe->skip_predicate ? FH_SQLITE_TEXT_NO_PREDICATE : 0;
     if (conn->faults == NULL) {
-        return 0;
+        return flags;
     }
-    return (conn->faults->skip_predicate ? FH_SQLITE_TEXT_NO_PREDICATE : 0) |
+    return flags | (conn->faults->skip_predicate ? FH_SQLITE_TEXT_NO_PREDICATE : 0) |
            (conn->faults->skip_enforcement ? FH_SQLITE_TEXT_NO_VIEWS : 0);
 }
 
@@ -104,6 +106,10 @@ void fh_sqlite_conn_enter(struct fh_sqlite_conn *conn, const struct fh_uuid *ten
         return;
     }
     conn->tenant = *tenant;
+    if (conn->probe != NULL) {
+        conn->tenant = conn->probe->context;
+        return;
+    }
     const struct fh_isolation_faults *faults = conn->faults;
     if (faults != NULL && faults->wrong_context_every > 0 &&
         ++conn->contexts % faults->wrong_context_every == 0) {

@@ -61,6 +61,7 @@ struct fh_sqlite_conn {
     bool making; /* the file is new, and nobody else's: nothing is durable, nothing is looked at */
     const struct fh_clock *clock;
     const struct fh_isolation_faults *faults; /* NULL outside tests */
+    const struct fh_probe *probe;             /* of the read in hand; NULL but for the prober's */
     struct fh_uuid tenant;
     bool bound;             /* `tenant` is the context */
     bool broken;            /* close and open anew before the next batch */
@@ -106,7 +107,7 @@ FH_MUST_CHECK enum fh_code fh_sqlite_conn_pragma(struct fh_sqlite_conn *conn, co
 void fh_sqlite_conn_enter(struct fh_sqlite_conn *conn, const struct fh_uuid *tenant);
 /* Notes the failure (a fatal one breaks the connection) and answers its code. */
 enum fh_code fh_sqlite_conn_fail(struct fh_sqlite_conn *conn, int rc, struct fh_error *error);
-/* FH_SQLITE_TEXT_* of the faults in force. */
+/* FH_SQLITE_TEXT_* of the probe and the faults in force. */
 uint32_t fh_sqlite_conn_text_flags(const struct fh_sqlite_conn *conn);
 bool fh_sqlite_conn_in_transaction(const struct fh_sqlite_conn *conn);
 

@@ -52,19 +52,19 @@ static enum fh_code get_one(struct fh_sqlite_conn *conn, struct fh_request *requ
 enum fh_code fh_sqlite_get(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     struct fh_op_get *get = &request->as.get;
+    enum fh_code code = FH_OK;
     get->rows = NULL;
     struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, get->count);
     if (rows == NULL) {
         return say(request, FH_NOMEM);
     }
-    for (size_t i = 0; i < get->count; i++) {
-        enum fh_code code = get_one(conn, request, &get->keys[i], &rows[i]);
-        if (code != FH_OK) {
-            return code;
-        }
+    conn->probe = request->probe;
+    for (size_t i = 0; i < get->count && code == FH_OK; i++) {
+        code = get_one(conn, request, &get->keys[i], &rows[i]);
     }
-    get->rows = rows;
-    return FH_OK;
+    conn->probe = NULL;
+    get->rows = code == FH_OK ? rows : NULL;
+    return code;
 }
 
 static enum fh_sqlite_shape list_shape(const struct fh_op_list *list)
