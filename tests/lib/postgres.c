@@ -527,6 +527,27 @@ bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
     return ok;
 }
 
+const char *fh_pgtest_try(struct fh_pgtest *pg, const char *database, const char *user,
+                          const char *password, const char *sql)
+{
+    static char state[8];
+    char port[16];
+    (void)snprintf(port, sizeof(port), "%u", pg->port);
+    const char *keywords[] = {"host", "port", "dbname", "user", "password", NULL};
+    const char *values[] = {pg->directory, port, database, user, password, NULL};
+    PGconn *conn = PQconnectdbParams(keywords, values, 0);
+    if (PQstatus(conn) != CONNECTION_OK) {
+        PQfinish(conn);
+        return "connect";
+    }
+    PGresult *result = PQexec(conn, sql);
+    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
+    (void)snprintf(state, sizeof(state), "%s", sqlstate != NULL ? sqlstate : "");
+    PQclear(result);
+    PQfinish(conn);
+    return state;
+}
+
 struct fh_pgtest_session {
     PGconn *conn;
 };

@@ -63,6 +63,10 @@ FH_MUST_CHECK bool fh_pgtest_exec(struct fh_pgtest *pg, enum fh_pgtest_role role
 FH_MUST_CHECK bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *sql,
                                    char *out, size_t out_size);
 
+/* Connects as whoever and runs: "" when all went well, "connect" when that was refused, else the
+ * SQLSTATE; until the next call. `password` may be NULL. */
+const char *fh_pgtest_try(struct fh_pgtest *pg, const char *database, const char *user,
+                          const char *password, const char *sql);
 /* Drops every home: fh_shared, dedicated schemas and databases, the roles of tenants. Whoever is
  * connected to such a database is thrown out. */
 FH_MUST_CHECK bool fh_pgtest_reset_homes(struct fh_pgtest *pg);

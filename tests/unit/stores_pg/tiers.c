@@ -1,6 +1,5 @@
 #include "tests/unit/stores_pg/tiers.h"
 
-#include <libpq-fe.h>
 #include <stdio.h>
 #include <string.h>
 
@@ -95,20 +94,5 @@ void tiers_traces(struct fixture *f, char out[TRACES_SIZE])
 const char *tiers_sql(struct fixture *f, const char *database, const char *user,
                       const char *password, const char *sql)
 {
-    static char state[8];
-    char port[16];
-    (void)snprintf(port, sizeof(port), "%u", fh_pgtest_port(f->pg));
-    const char *keywords[] = {"host", "port", "dbname", "user", "password", NULL};
-    const char *values[] = {fh_pgtest_directory(f->pg), port, database, user, password, NULL};
-    PGconn *conn = PQconnectdbParams(keywords, values, 0);
-    if (PQstatus(conn) != CONNECTION_OK) {
-        PQfinish(conn);
-        return "connect";
-    }
-    PGresult *result = PQexec(conn, sql);
-    const char *sqlstate = PQresultErrorField(result, PG_DIAG_SQLSTATE);
-    (void)snprintf(state, sizeof(state), "%s", sqlstate != NULL ? sqlstate : "");
-    PQclear(result);
-    PQfinish(conn);
-    return state;
+    return fh_pgtest_try(f->pg, database, user, password, sql);
 }
