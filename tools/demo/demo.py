@@ -20,6 +20,10 @@ HERE = pathlib.Path(__file__).resolve().parent
 BUILD = pathlib.Path(os.environ["FREEHOLD_BUILD"])
 
 
+WORDS = {"shared": "the tables that all tenants share", "schema": "a schema of its own",
+         "database": "a database of its own"}
+
+
 def say(text):
     print(f"\n== {text}", flush=True)
 
@@ -62,15 +66,23 @@ class Freehold:
             raise SystemExit(f"demo: the server ended with status {status}")
 
 
+def tier_of(position):
+    """Shared tables for most; every third tenant has a schema or a database of its own. The largest begins
+    in shared tables: it is the one that moves."""
+    return ("shared", "schema", "database")[position % 3]
+
+
 def load(server, folder, sections, store):
     """Tenants and their rows; the largest first, so that the skew is seen. It lives in the server's own store
     until it moves."""
     total = sum(sum(counts.values()) for _, counts in sections)
     done = 0
     start = time.monotonic()
-    for section, counts in sections:
+    for position, (section, counts) in enumerate(sections):
         slug = "section-" + "".join(c if c.isalnum() else "-" for c in section)
-        create = ["tenant", "create", slug, "--display-name", f"Debian section {section}"]
+        tier = tier_of(position)
+        create = ["tenant", "create", slug, "--tier", tier, "--display-name",
+                  f"Debian section {section}"]
         placed = ["--store", store] if store and (section, counts) != sections[0] else []
         server.command(*create, *placed, quiet=True)
         for table in packages.TABLES:
@@ -79,7 +91,7 @@ def load(server, folder, sections, store):
                                "--tenant", slug, "--insert", "--quiet", quiet=True)
         done += sum(counts.values())
         rate = done / (time.monotonic() - start)
-        print(f"\r{slug:28} {counts['packages']:6} packages   {done:7}/{total} rows   "
+        print(f"\r{slug:28} {tier:8} {counts['packages']:6} packages   {done:7}/{total} rows   "
               f"{rate:7.0f} rows/s  {100 * done // total:3}%  ", end="", flush=True)
     print()
     return [("section-" + "".join(c if c.isalnum() else "-" for c in s), n) for s, n in sections]
@@ -151,6 +163,8 @@ def main():
             say("a throw-away PostgreSQL cluster, registered as store \"postgres\"")
             cluster = Cluster(folder / "postgres")
             store = "postgres"
+            cluster.prepare(server.command("store", "prepare", "--owner", "freehold_owner",
+                                           "--serving", "freehold_app").stdout)
             server.command("store", "add", store, "--engine", "postgresql", "--location",
                            cluster.dsn("freehold_app"), "--owner-location",
                            cluster.dsn("freehold_owner"))
@@ -163,12 +177,12 @@ def main():
         read_back(server, tenants)
         say("one tenant's token does not reach another's record")
         show_isolation(server, tenants)
-        say("the largest tenant moves, live, while clients write and read it")
-        target = store
-        if not target:
-            target = "second"
-            server.command("store", "add", target, "--engine", "sqlite", "--location", target)
-        move(server, folder, tenants[0][0], package_names(folder / "csv", sections[0][0]), target)
+        names = package_names(folder / "csv", sections[0][0])
+        home = server.query("tenant", "show", tenants[0][0])["placement"]["store"].split("/")[1]
+        for tier, target in (("schema", store or home), ("database", store or home),
+                             ("shared", home)):
+            say(f"the largest tenant moves to {WORDS[tier]}, live, while clients write and read it")
+            move(server, folder, tenants[0][0], names, target, tier)
         say("who did what")
         show_history(server, tenants)
         say("where everything is")

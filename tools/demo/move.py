@@ -48,13 +48,14 @@ class Load:
         self.process.wait()
 
 
-def move(server, folder, slug, names, target):
+def move(server, folder, slug, names, target, tier):
     """Moves the tenant, with a load on it; ends the demo when anything was lost or failed."""
     load = Load(server, folder, slug, names)
     try:
-        print(server.command("move", "plan", slug, "--to", target).stdout.rstrip())
+        home = ["--store", target, "--tier", tier]
+        print(server.command("move", "plan", slug, *home).stdout.rstrip())
         time.sleep(BESIDE_S)  # some calls without a move, to compare with
-        print(server.command("move", "start", slug, "--to", target, "--reason", "the demo",
+        print(server.command("move", "start", slug, *home, "--reason", "the demo",
                              "--watch").stdout.rstrip())
         time.sleep(BESIDE_S)
         requests, failures, write_ms, read_ms = load.end()
@@ -62,11 +63,12 @@ def move(server, folder, slug, names, target):
         if load.process.poll() is None:
             load.kill()
     progress = server.query("move", "list", "--of", slug)["moves"][0]["progress"]
-    where = server.query("tenant", "show", slug)["placement"]["store"]
+    placement = server.query("tenant", "show", slug)["placement"]
+    where, lives_in = placement["store"], placement["tier"].removeprefix("TIER_").lower()
     held_ms = float(progress["pause"].rstrip("s")) * 1e3
-    print(f"{slug} lives in {where}: {progress['rowsCopied']} rows copied, "
+    print(f"{slug} lives in {where}, tier {lives_in}: {progress['rowsCopied']} rows copied, "
           f"{progress.get('rowsApplied', 0)} changed meanwhile and brought along")
     print(f"requests {requests}, failures {failures}, longest pause {held_ms:.1f} ms, rows compared "
           f"{progress['rowsVerified']}; longest write {write_ms:.1f} ms, longest read {read_ms:.1f} ms")
-    if failures or where != f"stores/{target}":
+    if failures or where != f"stores/{target}" or lives_in != tier:
         raise SystemExit("demo: the move cost a request")

@@ -52,9 +52,9 @@ class Cluster:
                 [programs() / "postgres", "-D", data], stdout=log, stderr=log,
                 preexec_fn=self.become_user)
         self.wait_ready()
-        self.sql("create role freehold_owner login noinherit")
+        self.sql("create role freehold_owner login noinherit createdb")
         self.sql("create role freehold_app login noinherit")
-        self.sql("grant set on parameter session_replication_role to freehold_app")
+        self.sql("grant set on parameter session_replication_role to freehold_app, freehold_owner")
         self.sql("create database freehold owner freehold_owner")
 
     def become_user(self):
@@ -65,13 +65,17 @@ class Cluster:
             os.setgid(entry.pw_gid)
             os.setuid(entry.pw_uid)
 
-    def run(self, program, *arguments):
+    def run(self, program, *arguments, text=None):
         subprocess.run([programs() / program, *arguments], check=True, stdout=subprocess.DEVNULL,
-                       preexec_fn=self.become_user)
+                       preexec_fn=self.become_user, input=text, text=True)
 
-    def sql(self, statement, database="postgres"):
+    def sql(self, script, database="postgres"):
         self.run("psql", "-q", "-h", self.folder, "-p", str(self.port), "-U", "postgres",
-                 "-d", database, "-v", "ON_ERROR_STOP=1", "-c", statement)
+                 "-d", database, "-v", "ON_ERROR_STOP=1", text=script)
+
+    def prepare(self, script):
+        """What a superuser runs once, so that tenants may have schemas and databases of their own."""
+        self.sql(script, "freehold")
 
     def wait_ready(self):
         for _ in range(READY_TRIES):
