@@ -84,6 +84,40 @@ static const struct change changes[] = {
     {TABLES, ROWS, "DROP INDEX t_b", "SELECT id FROM @t" MINE, "1;2;3;", FH_OK, NULL},
     {TABLES, ROWS, "CREATE TABLE n(id bigint PRIMARY KEY, t_id bigint REFERENCES t(id))",
      "SELECT count(*) FROM @n", "0;", FH_OK, NULL},
+    {TABLES, ROWS,
+     "DROP INDEX t_b; CREATE INDEX t_b ON p(name); ALTER TABLE p ADD CONSTRAINT p_c CHECK (id > 0);"
+     "ALTER TABLE t ADD CONSTRAINT t_c CHECK (id > 0)",
+     "SELECT id,b FROM @t" MINE, "1,10;2,20;3,30;", FH_OK, NULL},
+    {TABLES, ROWS,
+     "CREATE TABLE n(id bigint PRIMARY KEY, t_id bigint, CONSTRAINT x_y FOREIGN KEY (t_id) "
+     "REFERENCES t(id)); CREATE TABLE n_x(id bigint PRIMARY KEY, t_id bigint, CONSTRAINT y FOREIGN "
+     "KEY (t_id) REFERENCES t(id))",
+     "SELECT id FROM @t" MINE, "1;2;3;", FH_OK, NULL},
+    {TABLES, ROWS,
+     "ALTER TABLE t RENAME COLUMN b TO bb;"
+     "ALTER TABLE t ADD COLUMN b bigint GENERATED ALWAYS AS (bb + 1) STORED",
+     "SELECT id,bb,b FROM @t" MINE, "1,10,11;2,20,21;3,30,31;", FH_OK, NULL},
+    {TABLES "ALTER TABLE t ADD CONSTRAINT t_p FOREIGN KEY (p_id) REFERENCES p(id);", ROWS,
+     "ALTER TABLE t DROP COLUMN a", "SELECT id,b,p_id FROM @t" MINE, "1,10,1;2,20,2;3,30,-;", FH_OK,
+     NULL},
+    {TABLES, ROWS,
+     "ALTER TABLE t ADD COLUMN d bytea; ALTER TABLE p ADD COLUMN j jsonb;"
+     "ALTER TABLE p ADD CONSTRAINT p_c CHECK (id > 0)",
+     "SELECT id,a,b,d FROM @t" MINE, "1,x,10,-;2,y,20,-;3,-,30,-;", FH_OK, NULL},
+    {TABLES "ALTER TABLE t ADD COLUMN up bigint REFERENCES t(id);",
+     ROWS "UPDATE @t SET up=1 WHERE id=2 AND tenant_id=fh_tenant();",
+     "ALTER TABLE t RENAME COLUMN id TO no; ALTER TABLE t ADD CONSTRAINT t_c CHECK (no > 0)",
+     "SELECT no,up FROM @t WHERE tenant_id=fh_tenant() ORDER BY no", "1,-;2,1;3,-;", FH_OK, NULL},
+    {TABLES, ROWS,
+     "DROP TABLE t; CREATE TABLE t(id uuid PRIMARY KEY, b bigint); CREATE INDEX t_b ON t(b)",
+     "SELECT count(*) FROM @t", "0;", FH_OK, NULL},
+    {TABLES "ALTER TABLE t ADD CONSTRAINT small CHECK (b < 99 AND a <> 'b');", ROWS,
+     "ALTER TABLE t RENAME COLUMN b TO bb; ALTER TABLE t RENAME COLUMN a TO b;"
+     "ALTER TABLE t RENAME COLUMN bb TO a",
+     NULL, NULL, FH_OK, NULL},
+    {TABLES "ALTER TABLE t ADD COLUMN c text NOT NULL DEFAULT 'old';", ROWS,
+     "ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN c integer NOT NULL DEFAULT 3",
+     "SELECT id,a,b,c FROM @t" MINE, "1,x,10,3;2,y,20,3;3,-,30,3;", FH_OK, NULL},
     {TABLES, ROWS, "ALTER TABLE t ALTER COLUMN b SET DEFAULT 7; COMMENT ON TABLE t IS 'tt'",
      "SELECT id,b FROM @t" MINE, "1,10;2,20;3,30;", FH_OK, NULL},
 };
