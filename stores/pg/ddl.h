@@ -36,7 +36,6 @@ enum fh_pg_ddl_made {
     FH_PG_MADE_INDEX,      /* and is valid; one that is not is dropped */
     FH_PG_MADE_CONSTRAINT, /* perhaps not validated yet */
     FH_PG_MADE_VALID,      /* a constraint, validated */
-    FH_PG_MADE_FORCED,     /* row level security, again; however the change ends */
 };
 
 #define FH_PG_NAME_SIZE 64

@@ -98,22 +98,18 @@ static bool all_were_there(const struct fh_table *before, const struct fh_table 
 }
 
 /* References of stored rows are looked at by a query as the owner, whom forced row level security
- * would show one tenant's rows and call that all. So it is not forced on the owner meanwhile: the
- * serving roles own nothing and are bound as ever. A dedicated home has its tenant's rows only, and
- * they are seen in the tenant's context, which schema.c sets. */
-static void force(const struct upgrade *up, const struct fh_table *table, bool forced, bool ahead)
+ * would show one tenant's rows and call that all. So it is not forced on the owner meanwhile: in
+ * one transaction with being forced again, and behind locks of both tables that keep all others
+ * out, so that nobody ever meets a table where it is not. A dedicated home has its tenant's rows
+ * only, and they are seen in the tenant's context, which schema.c sets. */
+static void force(const struct upgrade *up, const struct fh_table *table, bool forced)
 {
     if (up->home->tenant != NULL) {
         return;
     }
     alter(up, table);
     fh_buf_add_text(up->out, forced ? "force row level security" : "no force row level security");
-    if (ahead) {
-        end_ahead(up, table, FH_DDL_LOCK_ALL, false,
-                  forced ? FH_PG_MADE_FORCED : FH_PG_MADE_NOTHING, "");
-    } else {
-        end(up, table, FH_DDL_LOCK_ALL, false);
-    }
+    end(up, table, FH_DDL_LOCK_ALL, false);
 }
 
 /* `added`: what follows "add constraint"; then in two statements ahead, or in one. */
@@ -214,9 +210,9 @@ static void look_for_deleted(const struct upgrade *up, const struct fh_schema_ch
                              const struct fh_foreign_key *key, const char *name)
 {
     const struct fh_table *table = change->after;
-    force(up, table, false, false);
+    force(up, table, false);
     if (key->target != table) {
-        force(up, key->target, false, false);
+        force(up, key->target, false);
     }
     fh_buf_add_text(up->out, "do $fh$ begin if exists (select from ");
     fh_pg_sql_model_table(up->out, up->home->namespace, table);
@@ -235,12 +231,44 @@ static void look_for_deleted(const struct upgrade *up, const struct fh_schema_ch
                   name, FH_STR_ARG(table->name));
     end(up, table, FH_DDL_LOCK_ALL, true);
     if (key->target != table) {
-        force(up, key->target, true, false);
+        force(up, key->target, true);
     }
-    force(up, table, true, false);
+    force(up, table, true);
 }
 
-/* The index and the constraint; the generated column that leads both where the table has none. */
+static void add_foreign_key(const struct upgrade *up, const struct fh_schema_change *change,
+                            const char *name, bool ahead)
+{
+    const struct fh_table *table = change->after;
+    const struct fh_foreign_key *key = &table->foreign_keys[change->to];
+    struct upgrade list = *up;
+    struct fh_buf text;
+    fh_buf_init(&text, up->out->len_max);
+    list.out = &text;
+    fh_buf_add_text(&text, "foreign key (fh_live");
+    column_list(&list, table, ahead ? change->before : table, key->columns, key->column_count);
+    fh_buf_add_text(&text, ") references ");
+    fh_pg_sql_model_table(&text, up->home->namespace, key->target);
+    fh_buf_add_text(&text, " (tenant_id");
+    const struct fh_table *target =
+        ahead ? fh_schema_table_by_id(up->from, key->target->id) : key->target;
+    column_list(&list, key->target, target, key->target->key, key->target->key_count);
+    fh_buf_add_text(&text, ") deferrable initially deferred");
+    if (change->before != NULL) {
+        force(up, table, false);
+        force(up, key->target, false);
+    }
+    add_constraint(up, change, name, fh_buf_str(&text), ahead,
+                   up->home->tenant == NULL ? FH_DDL_LOCK_ALL : FH_DDL_LOCK_WRITES);
+    if (change->before != NULL) {
+        force(up, key->target, true);
+        force(up, table, true);
+    }
+    close_part(up, &text);
+}
+
+/* The index and the constraint; the generated column that leads both where the table has none. In a
+ * shared home the constraint never goes ahead: see force(). */
 static void reference_add(const struct upgrade *up, const struct fh_schema_change *change)
 {
     const struct fh_table *table = change->after;
@@ -248,7 +276,6 @@ static void reference_add(const struct upgrade *up, const struct fh_schema_chang
     bool ahead = up->home->ahead &&
                  all_were_there(change->before, table, key->columns, key->column_count) &&
                  fh_schema_table_by_id(up->from, key->target->id) != NULL;
-    const struct fh_table *names = ahead ? change->before : table;
     char name[FH_PG_NAME_SIZE];
     struct fh_buf text;
     struct upgrade list = *up;
@@ -264,32 +291,15 @@ static void reference_add(const struct upgrade *up, const struct fh_schema_chang
     fh_buf_init(&text, up->out->len_max);
     list.out = &text;
     fh_buf_add_text(&text, "fh_live");
-    column_list(&list, table, names, key->columns, key->column_count);
+    column_list(&list, table, ahead ? change->before : table, key->columns, key->column_count);
     fh_pg_ddl_name(name, 'k', table, key->id, key->name);
     add_index(up, change, name, fh_buf_str(&text), false, ahead);
-    close_part(up, &text); /* clearing it would forget a failure */
-    fh_buf_init(&text, up->out->len_max);
-    fh_buf_add_text(&text, "foreign key (fh_live");
-    column_list(&list, table, names, key->columns, key->column_count);
-    fh_buf_add_text(&text, ") references ");
-    fh_pg_sql_model_table(&text, up->home->namespace, key->target);
-    fh_buf_add_text(&text, " (tenant_id");
-    const struct fh_table *target =
-        ahead ? fh_schema_table_by_id(up->from, key->target->id) : key->target;
-    column_list(&list, key->target, target, key->target->key, key->target->key_count);
-    fh_buf_add_text(&text, ") deferrable initially deferred");
+    close_part(up, &text);
     fh_pg_ddl_name(name, 'f', table, key->id, key->name);
+    add_foreign_key(up, change, name, ahead && up->home->tenant != NULL);
     if (change->before != NULL) {
-        force(up, table, false, ahead);
-        force(up, key->target, false, ahead);
-    }
-    add_constraint(up, change, name, fh_buf_str(&text), ahead, FH_DDL_LOCK_WRITES);
-    if (change->before != NULL) {
-        force(up, key->target, true, ahead);
-        force(up, table, true, ahead);
         look_for_deleted(up, change, key, name);
     }
-    close_part(up, &text);
 }
 
 static void add_column(const struct upgrade *up, const struct fh_table *table,

@@ -7,8 +7,7 @@
  *           every row, each statement looked for (an earlier attempt may have made it), and made
  *   RUN     system tables if there are none; the old version's view goes; a dedicated home's fence
  *           locked, told, and required to be as the guard says; the changes; version; commit
- *   UNDO    stored rows do not fit what was made ahead: all of that goes again; or something else
- *           failed: what was made stays for the next attempt, row level security is forced again
+ *   UNDO    stored rows do not fit what was made ahead: all of that goes again
  *
  * Happy path of a small home: three round trips a version, and nothing outside of one transaction.
  *
@@ -172,7 +171,6 @@ static enum fh_pg_next looked(struct fh_pg_op *op)
     const struct fh_pg_schema_state *state = op->state;
     switch (state->steps[state->at].made) {
     case FH_PG_MADE_NOTHING:
-    case FH_PG_MADE_FORCED:
         return go(op, STAGE_AHEAD_MAKE);
     case FH_PG_MADE_INDEX:
         if (state->invalid) {
@@ -263,15 +261,14 @@ static void schema_failed(struct fh_pg_op *op, unsigned index)
         op->failure.code = op->code; /* the fence was told, then the guard failed for it */
         return;
     }
-    state->misfit = rows_do_not_fit(op);
-    if (!state->misfit) {
+    bool misfit = rows_do_not_fit(op);
+    if (!misfit) {
         tell(op, op->failure.code == FH_CONFLICT
                      ? "the schema change did not get a lock in time; nothing was changed"
                      : "the schema change was refused by the server");
     }
-    /* The older version must not be bound by what its rows do not fit, and row level security is
-     * forced again, whatever failed. */
-    if (state->step_count > 0 && (state->misfit || state->stage != STAGE_RUN)) {
+    /* The older version must not be bound by what its rows do not fit. */
+    if (state->step_count > 0 && misfit) {
         state->why = op->failure.code;
         state->error = op->request->error;
         state->stage = STAGE_UNDO;

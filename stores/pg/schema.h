@@ -30,7 +30,6 @@ struct fh_pg_schema_state {
     bool invalid;
     unsigned fence_at; /* which result of RUN is the fence; 0: none */
     unsigned sent;
-    bool misfit;      /* UNDO: all goes; else it is kept for the next attempt */
     enum fh_code why; /* of UNDO */
     struct fh_error error;
 };

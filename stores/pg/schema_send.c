@@ -296,15 +296,12 @@ static enum fh_code send_undo(struct fh_pg_op *op, struct fh_pg_conn *conn)
     const struct fh_pg_schema_state *state = op->state;
     const struct fh_pg_ddl_step *step = &state->steps[state->at];
     struct fh_buf text;
-    if (step->made == FH_PG_MADE_INDEX && state->misfit) {
+    if (step->made == FH_PG_MADE_INDEX) {
         return send_drop_index(op, conn, step);
     }
     enum fh_code code = send_settings(op, conn, lock_ms(op), false);
-    if (code == FH_OK && step->made == FH_PG_MADE_FORCED) {
-        return send_text(op, conn, step->sql, NULL);
-    }
-    if (code != FH_OK || step->made != FH_PG_MADE_CONSTRAINT || !state->misfit) {
-        return code; /* nothing was made, or by the statement before it, or it may stay */
+    if (code != FH_OK || step->made != FH_PG_MADE_CONSTRAINT) {
+        return code; /* nothing was made, or by the statement before it */
     }
     fh_buf_init(&text, 512);
     fh_buf_printf(&text, "alter table \"%s\".\"%.*s\" drop constraint if exists \"%s\"",

@@ -91,6 +91,53 @@ static void test_upgrade_adds_only(void **state)
     fh_pg_script_close(&script);
 }
 
+/* From books without references to books with them, in a home whose tables are large. */
+static void add_references(struct fh_pg_script *script, const struct fh_uuid *tenant)
+{
+    struct fh_table books = model_books;
+    const struct fh_table *tables[8];
+    struct fh_schema from = model_v1;
+    struct fh_schema to = model_v1;
+    const struct fh_pg_ddl_home home = {
+        .namespace = "fh_shared", .role = "app", .tenant = tenant, .ahead = true};
+    memcpy(tables, model_v1.tables, model_v1.table_count * sizeof(*tables));
+    books.foreign_key_count = 0;
+    tables[model_books.position] = &books;
+    from.tables = tables;
+    to.version = 2;
+    to.previous = &from;
+    between(script, &home, &from, &to);
+}
+
+/* While row level security is not forced on the owner, nothing is committed. */
+static void test_always_forced(void **state)
+{
+    (void)state;
+    static const struct fh_uuid tenant = {{1}};
+    const struct fh_uuid *const tenants[] = {NULL, &tenant};
+    for (size_t i = 0; i < 2; i++) {
+        struct fh_pg_script script;
+        struct fh_pg_ddl_step step;
+        size_t cursor = 0;
+        unsigned off = 0;
+        unsigned on = 0;
+        unsigned ahead = 0;
+        fh_pg_script_init(&script);
+        add_references(&script, tenants[i]);
+        for (size_t k = 0; fh_pg_script_step(&script, k, &cursor, &step); k++) {
+            bool forces = strstr(step.sql, "force row level security") != NULL;
+            assert_false(forces && step.ahead);
+            off += strstr(step.sql, "no force row level security") != NULL;
+            on += forces && strstr(step.sql, "no force") == NULL;
+            ahead += step.ahead;
+        }
+        assert_int_equal(off, on);
+        assert_int_equal(off > 0, i == 0);
+        assert_true(ahead > 0);
+        fh_pg_script_close(&script);
+    }
+}
+
 static void test_index_of(void **state)
 {
     (void)state;
@@ -146,6 +193,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_tables), cmocka_unit_test(test_upgrade_adds_only),
-        cmocka_unit_test(test_index_of), cmocka_unit_test(test_predicates)};
+        cmocka_unit_test(test_index_of), cmocka_unit_test(test_predicates),
+        cmocka_unit_test(test_always_forced)};
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
