@@ -293,8 +293,8 @@ static enum fh_code drop_things(struct upgrade *upgrade)
         const struct fh_schema_change *change = &upgrade->changes[i];
         if (change->kind == FH_CHANGE_TABLE_DROP) {
             code = drop_table(upgrade, change->before);
-        } else if (change->kind == FH_CHANGE_INDEX_DROP && change->after != NULL &&
-                   !upgrade->renewed[change->after->id]) {
+        } else if (change->kind == FH_CHANGE_INDEX_DROP && change->after != NULL) {
+            /* Of a table that is made anew, too: another may take the name before its turn. */
             code = drop_index(upgrade, change);
         }
     }
