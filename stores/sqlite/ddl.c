@@ -372,14 +372,15 @@ enum fh_code fh_sqlite_ddl_index(struct fh_sqlite_emitter *emitter, const struct
     return fh_sqlite_emitter_end(emitter, FH_SQLITE_INDEX, scans);
 }
 
-/* Also where a declared index would do: that one may be partial, and may go in a later version. */
+/* Also where a declared index would do: that one may be partial, and may go in a later version. The
+ * `.` is in no identifier: b_c of table a is not c of table a_b. */
 static enum fh_code emit_fk_index(struct fh_sqlite_emitter *emitter, const struct fh_table *table,
                                   const struct fh_foreign_key *fk, bool scans)
 {
     struct fh_buf *sql = fh_sqlite_emitter_begin(emitter);
-    fh_buf_printf(&emitter->name, "%sfh_fk_%.*s_%.*s", emitter->home->prefix,
+    fh_buf_printf(&emitter->name, "%sfh_fk_%.*s.%.*s", emitter->home->prefix,
                   FH_STR_ARG(table->name), FH_STR_ARG(fk->name));
-    fh_buf_printf(sql, "CREATE INDEX \"%sfh_fk_%.*s_%.*s\" ON ", emitter->home->prefix,
+    fh_buf_printf(sql, "CREATE INDEX \"%sfh_fk_%.*s.%.*s\" ON ", emitter->home->prefix,
                   FH_STR_ARG(table->name), FH_STR_ARG(fk->name));
     fh_sqlite_emitter_name(emitter, "", table->name);
     fh_buf_add_text(sql, "(fh_live");

@@ -62,7 +62,7 @@ struct sabotage {
 static const struct sabotage sabotages[] = {
     {"DROP TRIGGER @fh_tu_t", "fh_tu_t"},
     {"DROP INDEX @fh_ix_t_b", "fh_ix_t_b"},
-    {"DROP INDEX @fh_fk_t_t_p_id_fkey", "fh_fk_t_t_p_id_fkey"},
+    {"DROP INDEX \"@fh_fk_t.t_p_id_fkey\"", "fh_fk_t.t_p_id_fkey"},
     {"DROP TABLE @n", "table n"},
     {"ALTER TABLE @p ADD COLUMN extra TEXT", "table p"},
     {"CREATE TABLE @fh_other(x)", "fh_other"},
