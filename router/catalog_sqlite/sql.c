@@ -223,7 +223,11 @@ static const char *const texts[FH_CATALOG_SQL_COUNT] = {
         "UPDATE rollouts SET phase=?2,wish=?3,generation=?4,beat=?5,worker=?6,progress=?7,"
         "message=?8,updated_at=?9,finished_at=?10 WHERE uuid=?1",
     [FH_CATALOG_SQL_ROLLOUT_BY_UUID] = ROLLOUT_COLUMNS "WHERE uuid=?1",
-    [FH_CATALOG_SQL_ROLLOUT_NEWEST] = ROLLOUT_COLUMNS "ORDER BY uuid DESC LIMIT 1",
+    /* Not the largest uuid: two are made in one millisecond, or by clocks that differ. Of a
+     * version's rollouts the done one is the last. */
+    [FH_CATALOG_SQL_ROLLOUT_NEWEST] =
+        ROLLOUT_COLUMNS "ORDER BY version DESC,(finished_at=0) DESC,(phase='done') DESC,uuid DESC "
+                        "LIMIT 1",
     [FH_CATALOG_SQL_ROLLOUT_UNFINISHED] = ROLLOUT_COLUMNS "WHERE finished_at=0",
     [FH_CATALOG_SQL_ROLLOUTS] =
         ROLLOUT_COLUMNS "WHERE uuid<?1 AND (?3=0 OR finished_at=0) ORDER BY uuid DESC LIMIT ?2",

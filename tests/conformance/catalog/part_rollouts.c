@@ -184,6 +184,32 @@ static void begins_wholly_or_not_at_all(void **state)
     assert_int_equal(catalog_events_of(s, "migrations/1").count, 0);
 }
 
+/* Uuids are no order of rollouts: several are made in one millisecond, or by clocks that differ. */
+static void knows_the_newest_without_clocks(void **state)
+{
+    struct catalog_suite *s = *state;
+    const struct fh_uuid newest = {{0}};
+    const struct fh_migration_record migrations[] = {migration_of(1, "0001_a.sql"),
+                                                     migration_of(2, "0002_b.sql")};
+    struct fh_rollout rollout = {.version = 0};
+    for (uint32_t i = 0; i < 3; i++) { /* to 1, to 2, and to 2 again */
+        struct fh_catalog_request made =
+            creation(s, i < 2 ? i + 1 : 2, &migrations[i < 2 ? i : 0], i < 2 ? 1 : 0);
+        memset(made.as.rollout_create.rollout.uuid.bytes, (int)(200 - i), 6);
+        assert_code(catalog_run(s, &made), FH_OK);
+        rollout = rollout_of(s, &newest);
+        assert_true(fh_uuid_eq(&rollout.uuid, &made.as.rollout_create.rollout.uuid));
+        if (i < 2) {
+            assert_code(wish(s, &rollout, FH_ROLLOUT_WISH_CANCEL), FH_OK);
+        }
+    }
+    assert_code(claim(s, &rollout), FH_OK);
+    assert_code(advance(s, &rollout, FH_ROLLOUT_ROLLING), FH_OK);
+    assert_code(advance(s, &rollout, FH_ROLLOUT_DONE), FH_OK);
+    struct fh_rollout got = rollout_of(s, &newest);
+    assert_same(&got, &rollout);
+}
+
 static void begins_one_at_a_time(void **state)
 {
     struct catalog_suite *s = *state;
@@ -433,6 +459,7 @@ static void lets_one_of_two_creations_win(void **state)
 static const struct CMUnitTest tests[] = {
     CATALOG_WORLD_TEST(begins_with_its_migrations),
     CATALOG_TEST(begins_wholly_or_not_at_all),
+    CATALOG_TEST(knows_the_newest_without_clocks),
     CATALOG_TEST(begins_one_at_a_time),
     CATALOG_TEST(is_worked_on_by_who_claimed_it_last),
     CATALOG_TEST(pauses_and_goes_on),
