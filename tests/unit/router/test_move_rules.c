@@ -32,6 +32,9 @@ static void tells_when_memory_runs_out(void **state)
     (void)state;
     const struct fh_move move = {.phase = FH_MOVE_COPYING,
                                  .generation = 7,
+                                 .source = {.store = "main", .home = {.tier = FH_TIER_SHARED}},
+                                 .target_store = "main",
+                                 .target_home = {.tier = FH_TIER_DATABASE},
                                  .message = FH_STR("a \"message\" that is long enough to grow")};
     bool delivered = true;
     size_t failures = 0;
@@ -49,7 +52,9 @@ static void tells_when_memory_runs_out(void **state)
             assert_int_equal(fh_json_parse_object(text, &detail, &why), FH_OK);
             bool whole = fh_str_eq(fh_json_text(detail, "message"), move.message) &&
                          fh_str_eq(fh_json_text(detail, "phase"), FH_STR("copying")) &&
-                         json_object_size(detail) == 4;
+                         fh_str_eq(fh_json_text(detail, "source_tier"), FH_STR("shared")) &&
+                         fh_str_eq(fh_json_text(detail, "target_tier"), FH_STR("database")) &&
+                         json_object_size(detail) == 8;
             json_decref(detail);
             assert_true(whole);
         } else {
