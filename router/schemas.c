@@ -6,9 +6,10 @@
  *
  * An error, validate_only, and a refresh with nothing new end behind LISTING.
  *
- * Happy path: the catalog is the truth and comes first; then every store whose shared home has no
- * version is brought to the newest, all at once; then the router serves it. A crash in between is
- * healed by the next load, and the rollout goes on in whichever process takes it.
+ * Happy path: the catalog is the truth and comes first; then the router serves the newest version,
+ * for a rollout may have brought it to homes already; then every store whose shared home has no
+ * version is brought to it, all at once. A crash in between is healed by the next load, and the
+ * rollout goes on in whichever process takes it.
  *
  * Failures: a file that cannot be parsed or was changed ends the job before anything is written. A
  * store that is away stays behind: requests that need the newer schema fail cleanly there until
@@ -148,14 +149,6 @@ static void note_store(struct job *job, const char *name, enum fh_code code, uin
     fh_store_versions_note(&schemas->stores, name, version, text);
 }
 
-static void stores_done(struct job *job)
-{
-    if (job->exclusive) {
-        fh_router_set_schema(job->schemas->router, job->schemas->versions.current);
-    }
-    end_job(job);
-}
-
 static void store_over(struct fh_store_bringup *apply, enum fh_code code, uint32_t version)
 {
     struct job *job = apply->arg;
@@ -163,7 +156,7 @@ static void store_over(struct fh_store_bringup *apply, enum fh_code code, uint32
     FH_ASSERT(job->outstanding > 0);
     job->outstanding--;
     if (job->outstanding == 0) {
-        stores_done(job);
+        end_job(job);
     }
 }
 
@@ -187,6 +180,9 @@ static void begin_stores(struct job *job)
     struct fh_router *router = job->schemas->router;
     FH_ASSERT(job->state < JOB_STORES);
     job->state = JOB_STORES;
+    if (job->exclusive) {
+        fh_router_set_schema(router, job->schemas->versions.current);
+    }
     int64_t now_us = fh_clock_monotonic_us(job->schemas->env->clock);
     if (job->deadline_us < FH_DEADLINE_NONE && job->deadline_us > now_us) {
         job->deadline_us = now_us + (job->deadline_us - now_us) / 10 * 9;
@@ -200,7 +196,7 @@ static void begin_stores(struct job *job)
     if (job->applies == NULL) {
         struct fh_error error = FH_ERROR_INIT;
         fail_job(job, FH_NOMEM, &error);
-        stores_done(job);
+        end_job(job);
         return;
     }
     cursor = 0;
@@ -213,7 +209,7 @@ static void begin_stores(struct job *job)
         }
     }
     if (job->outstanding == 0) {
-        stores_done(job);
+        end_job(job);
     }
 }
 
@@ -343,7 +339,7 @@ static enum fh_code parse_files(struct job *job, struct fh_error *error)
     return FH_OK;
 }
 
-/* What the router serves is what the stores were brought to. */
+/* A load that failed may have learnt what the router does not serve yet. */
 static bool is_news(const struct fh_schemas *schemas, const struct fh_catalog_request *request)
 {
     return request->as.migrations.count != schemas->versions.count ||

@@ -279,6 +279,38 @@ static void catches_up_a_store_that_was_away(void **state)
     world_wait(&f->world);
 }
 
+/* A rollout brings homes to the new version meanwhile: their requests must not wait for it. */
+static void serves_the_newest_while_a_store_hangs(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_store *wrapped = NULL;
+    const struct fh_fault_plan plan = {.seed = 1};
+    const struct fh_fault_aim hang = {
+        .ops = FH_FAULT_OP(FH_OP_FENCE_READ), .nth = 1, .kind = FH_FAULT_HOLD_BEFORE};
+    const struct fh_audit_context audit = {.actor = FH_STR("root")};
+    assert_int_equal(load(f), FH_OK);
+    assert_int_equal(fh_store_fault_create(&f->world.env, f->world.store, &plan, &wrapped), FH_OK);
+    fh_router_remove_store(f->world.router, f->world.store);
+    assert_int_equal(fh_router_add_store(f->world.router, wrapped), FH_OK);
+    assert_int_equal(fh_store_fault_aim(wrapped, &hang), FH_OK);
+    f->done = false;
+    assert_int_equal(fh_schemas_apply(f->schemas, &packages, 1, false, NULL, &audit,
+                                      world_deadline(&f->world), done_cb, f),
+                     FH_OK);
+    while (fh_store_fault_held(wrapped) == 0) {
+        uv_run(&f->world.loop, UV_RUN_ONCE);
+    }
+    assert_false(f->done);
+    assert_int_equal(fh_router_schema(f->world.router)->version, 1);
+    fh_store_fault_release(wrapped);
+    wait(f);
+    assert_int_equal(f->result.code, FH_OK);
+    fh_router_remove_store(f->world.router, wrapped);
+    f->world.done = false;
+    fh_store_close(wrapped, world_closed_cb, &f->world);
+    world_wait(&f->world);
+}
+
 /* Another process applied: its files are learnt first, and ours must fit them. */
 static void learns_what_others_applied(void **state)
 {
@@ -331,6 +363,7 @@ int main(void)
         TEST(refuses_what_does_not_fit),
         TEST(one_at_a_time),
         TEST(catches_up_a_store_that_was_away),
+        TEST(serves_the_newest_while_a_store_hangs),
         TEST(learns_what_others_applied),
         TEST(survives_every_failed_allocation),
     };
