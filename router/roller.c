@@ -216,10 +216,9 @@ void fh_roller_pump(struct fh_roller *roller)
                    !roller->walk.asking && !roller->flushing) {
             bool send = !roller->closing && roller->rollout.wish == FH_ROLLOUT_WISH_PAUSE &&
                         has_something_to_send(roller);
-            if (send) {
+            if (send) { /* or at a later tick */
                 fh_roller_flush(roller);
-            }
-            if (!roller->flushing) {
+            } else {
                 drained(roller);
             }
         }

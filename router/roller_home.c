@@ -232,10 +232,15 @@ static void tenant_cb(struct fh_catalog_request *request)
         wait(slot, why_of(request->code, &request->error));
         return;
     }
-    if (tenant->state == FH_TENANT_DELETING || tenant->state == FH_TENANT_DELETED ||
-        strcmp(tenant->placement.store, slot->home.store) != 0 ||
+    if (tenant->state == FH_TENANT_DELETING || tenant->state == FH_TENANT_DELETED) {
+        end(slot, FH_ROLLOUT_HOME_GONE, "");
+        return;
+    }
+    if (strcmp(tenant->placement.store, slot->home.store) != 0 ||
         !fh_home_equal(&tenant->placement.home, &slot->home.home)) {
-        end(slot, FH_ROLLOUT_HOME_GONE, ""); /* where it lives now is found by the next walk */
+        slot->roller->walk
+            .behind++; /* where it lives now is another walk's, so there must be one */
+        end(slot, FH_ROLLOUT_HOME_GONE, "");
         return;
     }
     if (slot->home.version == 0) {

@@ -92,6 +92,7 @@ static void flushed_cb(struct fh_catalog_request *request)
         roller->note_count[0] = 0;
         roller->note_count[1] = 0;
         roller->next_phase = FH_ROLLOUT_NONE;
+        roller->pause_wanted = false;
         fh_roller_stop_working(roller);
     }
     fh_roller_pump(roller);
@@ -101,7 +102,7 @@ static bool is_due(const struct fh_roller *roller)
 {
     int64_t since_us = fh_roller_now_us(roller) - roller->flushed_us;
     if (roller->unsent) {
-        return since_us >= RETRY_US || roller->state == FH_ROLLER_DRAINING;
+        return since_us >= RETRY_US;
     }
     if (roller->note_count[roller->collecting] >= FLUSH_AT || roller->beat_wanted ||
         since_us >= roller->options.beat_us) {
