@@ -332,16 +332,19 @@ static void check_tables(struct check *check, const struct fh_home *home)
     }
 }
 
-static enum fh_code init(struct check *check, const char *path, const struct fh_clock *clock,
-                         bool bridge)
+static enum fh_code init(struct check *check, const struct fh_sqlite_place *place,
+                         const struct fh_clock *clock, bool bridge)
 {
     struct fh_op_check *op = &check->request->as.check;
-    const char *slash = strrchr(path, '/');
-    check->file = slash != NULL ? slash + 1 : path;
+    const char *slash = strrchr(place->path, '/');
+    check->file = slash != NULL ? slash + 1 : place->path;
     check->bridge = bridge;
     check->findings = op->findings;
     check->count = op->count;
-    fh_sqlite_conn_init(&check->conn, FH_SQLITE_CHECKER, path, clock, NULL);
+    fh_sqlite_conn_init(&check->conn, FH_SQLITE_CHECKER, place->path, clock, NULL);
+    if (place->directory[0] != '\0') { /* from its name to its log under the lock (layout.h) */
+        check->conn.place = place;
+    }
     check->conn.deadline_us = check->request->deadline_us;
     fh_arena_init(&check->arena, COMPARED_BYTES_MAX);
     if (check->findings == NULL) {
@@ -352,16 +355,16 @@ static enum fh_code init(struct check *check, const char *path, const struct fh_
     return check->findings != NULL ? FH_OK : FH_NOMEM;
 }
 
-enum fh_code fh_sqlite_check(const char *path, const struct fh_home *home,
+enum fh_code fh_sqlite_check(const struct fh_sqlite_place *place, const struct fh_home *home,
                              const struct fh_clock *clock, struct fh_request *request)
 {
     struct check check = {.request = request};
     struct fh_error error = FH_ERROR_INIT;
-    if (init(&check, path, clock, home == NULL) != FH_OK) {
+    if (init(&check, place, clock, home == NULL) != FH_OK) {
         fh_arena_close(&check.arena);
         return fh_error_set(&request->error, FH_NOMEM, "out of memory");
     }
-    check_permissions(&check, path);
+    check_permissions(&check, place->path);
     if (fh_sqlite_conn_open(&check.conn, &error) != FH_OK) {
         add(&check, false, check.file, error.message);
     } else {

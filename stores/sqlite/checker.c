@@ -75,8 +75,10 @@ static bool goes_on(struct walk *walk)
 }
 
 /* `home` NULL: a bridge file. */
-static void check_file(struct walk *walk, const char *path, const struct fh_home *home)
+static void check_file(struct walk *walk, const struct fh_sqlite_place *place,
+                       const struct fh_home *home)
 {
+    const char *path = place->path;
     struct fh_request part = {
         .op = FH_OP_CHECK,
         .scope = walk->request->scope,
@@ -85,7 +87,7 @@ static void check_file(struct walk *walk, const char *path, const struct fh_home
     };
     bool off = false;
     fh_arena_reset(&walk->scratch);
-    enum fh_code code = fh_sqlite_check(path, home, walk->checker->env->clock, &part);
+    enum fh_code code = fh_sqlite_check(place, home, walk->checker->env->clock, &part);
     if (fh_sqlite_file_find(path, NULL) == FH_NO_TENANT) {
         return;
     }
@@ -122,7 +124,7 @@ static void check_bridges(struct walk *walk)
         struct fh_sqlite_place place;
         fh_sqlite_layout_bridge(walk->checker->layout, i, &place);
         if (fh_sqlite_file_find(place.path, NULL) != FH_NO_TENANT) {
-            check_file(walk, place.path, NULL);
+            check_file(walk, &place, NULL);
         }
     }
     summarise(walk, "schema tier", "bridge files");
@@ -168,7 +170,9 @@ static void check_name(struct walk *walk, const char *directory, uint8_t number,
                 FH_STR("this is no home's file, or not in its place; nobody opens it"));
         return;
     }
-    check_file(walk, path, &home);
+    struct fh_sqlite_place place;
+    fh_sqlite_layout_place(walk->checker->layout, &home, &place);
+    check_file(walk, &place, &home);
 }
 
 static void check_directory(struct walk *walk, uint8_t number)
@@ -201,7 +205,7 @@ static void check_all(struct fh_sqlite_checker *checker, struct fh_request *requ
     struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
     fh_sqlite_layout_place(checker->layout, &shared, &place);
     request->as.check.findings = NULL; /* of an earlier run of the request */
-    request->code = fh_sqlite_check(place.path, &shared, checker->env->clock, request);
+    request->code = fh_sqlite_check(&place, &shared, checker->env->clock, request);
     if (request->code != FH_OK) {
         return;
     }

@@ -102,9 +102,7 @@ static void run_sabotage(struct fixture *f, enum fh_tier tier, const struct sabo
     struct fh_home home = world_home(&w, &f->a);
     struct fh_request request = fixture_request(f, FH_OP_CHECK, NULL);
     request.scope.schema = versions[VERSIONS - 1];
-    assert_code(
-        fh_sqlite_check(f->path, tier == FH_TIER_SCHEMA ? NULL : &home, &f->clock, &request),
-        FH_OK);
+    assert_code(world_check(&w, tier == FH_TIER_SCHEMA ? NULL : &home, &request), FH_OK);
     if (!is_found(&request.as.check, sabotage->subject)) {
         fail_msg("not found: %s", sabotage->sql);
     }
@@ -134,7 +132,7 @@ static void test_another_tenants_check_is_found(void **state)
                   "state BLOB NOT NULL) STRICT,WITHOUT ROWID");
     struct fh_request request = fixture_request(f, FH_OP_CHECK, NULL);
     request.scope.schema = NULL;
-    assert_code(fh_sqlite_check(f->path, NULL, &f->clock, &request), FH_OK);
+    assert_code(world_check(&w, NULL, &request), FH_OK);
     assert_true(is_found(&request.as.check, "table fh_move"));
     world_close(&w);
 }
@@ -149,7 +147,7 @@ static void test_strangers_in_a_bridge_file(void **state)
     assert_code(fh_sqlite_views_clear(&w.conn, &error), FH_OK);
     world_execute(&w, &f->a, "CREATE TABLE stranger(x)");
     struct fh_request request = fixture_request(f, FH_OP_CHECK, NULL);
-    assert_code(fh_sqlite_check(f->path, NULL, &f->clock, &request), FH_OK);
+    assert_code(world_check(&w, NULL, &request), FH_OK);
     assert_true(is_found(&request.as.check, "tables"));
     world_close(&w);
 }

@@ -194,15 +194,21 @@ void world_expect(struct world *w, const struct fh_uuid *tenant, const char *tex
     fh_buf_close(&out);
 }
 
+enum fh_code world_check(const struct world *w, const struct fh_home *home,
+                         struct fh_request *request)
+{
+    struct fh_sqlite_place place = {.bridge = home == NULL};
+    (void)snprintf(place.path, sizeof(place.path), "%s", w->f->path);
+    return fh_sqlite_check(&place, home, &w->f->clock, request);
+}
+
 /* The check finds nothing off, by the newest schema that is applied. */
 void world_check_is_clean(struct world *w, const struct fh_schema *schema)
 {
     struct fh_home home = world_home(w, &w->f->a);
     struct fh_request request = fixture_request(w->f, FH_OP_CHECK, NULL);
     request.scope.schema = schema;
-    assert_code(fh_sqlite_check(w->f->path, w->tier == FH_TIER_SCHEMA ? NULL : &home, &w->f->clock,
-                                &request),
-                FH_OK);
+    assert_code(world_check(w, w->tier == FH_TIER_SCHEMA ? NULL : &home, &request), FH_OK);
     for (size_t i = 0; i < request.as.check.count; i++) {
         const struct fh_finding *finding = &request.as.check.findings[i];
         if (!finding->ok) {

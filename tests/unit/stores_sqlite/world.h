@@ -38,6 +38,9 @@ void world_execute(struct world *w, const struct fh_uuid *tenant, const char *te
 /* The rows of a query, ","- and ";"-separated. */
 void world_expect(struct world *w, const struct fh_uuid *tenant, const char *text,
                   const char *expected);
+/* The world's file, as of that home; NULL: as a bridge file. */
+enum fh_code world_check(const struct world *w, const struct fh_home *home,
+                         struct fh_request *request);
 /* The check finds nothing off when `schema` is the newest. */
 void world_check_is_clean(struct world *w, const struct fh_schema *schema);
 
