@@ -46,6 +46,15 @@ static void end_transaction(struct fh_sqlite_conn *conn)
     }
 }
 
+/* Also of the file, if it is one of a single home: erased, it would keep its space otherwise. */
+static void leave(struct fh_sqlite_conn *conn)
+{
+    end_transaction(conn);
+    if (conn->place != NULL && conn->place->directory[0] != '\0') {
+        fh_sqlite_conn_fold(conn);
+    }
+}
+
 static void use_place(struct fh_sqlite_view *view, const struct fh_home *home)
 {
     struct fh_sqlite_place place;
@@ -80,7 +89,7 @@ static enum fh_code open_view(struct fh_sqlite_conn *conn, struct fh_request *re
         code = fh_sqlite_move_open(conn, request);
     }
     if (code != FH_OK) {
-        end_transaction(conn);
+        leave(conn);
     }
     return code;
 }
@@ -99,10 +108,7 @@ static enum fh_code ask_view(struct fh_sqlite_conn *conn, struct fh_request *req
 static void run_in_view(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     if (request->op == FH_OP_SNAPSHOT_CLOSE) { /* whoever asks late or cancels means it, too */
-        end_transaction(conn);
-        if (request->scope.home.tier == FH_TIER_DATABASE) {
-            fh_sqlite_conn_fold(conn); /* else a file that is erased would keep its place */
-        }
+        leave(conn);
         request->code = FH_OK;
         return;
     }
@@ -120,7 +126,7 @@ static void view_run(void *ctx, struct fh_work **items, size_t count)
     struct fh_sqlite_view *view = ctx;
     for (size_t i = 0; i < count; i++) {
         if (items[i] == &view->end) {
-            end_transaction(&view->conn);
+            leave(&view->conn);
         } else {
             run_in_view(&view->conn, FH_CONTAINER_OF(items[i], struct fh_request, work));
         }
@@ -145,7 +151,7 @@ static void common_run(void *ctx, struct fh_work **items, size_t count)
         if (request->code == FH_OK) {
             request->code = fh_sqlite_move_read(conn, request);
         }
-        end_transaction(conn);
+        leave(conn);
     }
 }
 
