@@ -7,10 +7,15 @@
  */
 #include "stores/sqlite/lanes.h"
 
+#include <sys/resource.h>
+
 #include "base/alloc.h"
 #include "base/assert.h"
 
 #define TIDY_EVERY_MS 15000
+/* Of a home: file, log and its index for writing; file and log for erasing; the same for reading.
+ */
+#define DESCRIPTORS_PER_HOME 7
 
 /* Compared as bytes: no padding. */
 struct place_key {
@@ -231,13 +236,30 @@ static void init_lane(struct fh_sqlite_lanes *lanes, struct fh_sqlite_lane *lane
     fh_list_init(&lane->recent);
 }
 
+/* As many as half of the process' descriptors are enough for: the rest is for bridge files and for
+ * what else the process does. */
+static uint32_t fitting(const struct fh_env *env, uint32_t wanted)
+{
+    struct rlimit limit;
+    if (getrlimit(RLIMIT_NOFILE, &limit) != 0 || limit.rlim_cur == RLIM_INFINITY) {
+        return wanted;
+    }
+    rlim_t fit = limit.rlim_cur / 2 / DESCRIPTORS_PER_HOME;
+    if (fit >= wanted) {
+        return wanted;
+    }
+    FH_LOG(env->log, WARN, "sqlite.few_descriptors", FH_KV_INT("limit", (int64_t)limit.rlim_cur),
+           FH_KV_INT("open_homes_wanted", wanted), FH_KV_INT("open_homes_max", (int64_t)fit));
+    return (uint32_t)fit;
+}
+
 void fh_sqlite_lanes_init(struct fh_sqlite_lanes *lanes, const struct fh_env *env,
                           const struct fh_isolation_faults *faults,
                           const struct fh_sqlite_layout *layout, struct fh_sqlite_homes *homes,
                           const struct fh_sqlite_lanes_config *config)
 {
-    uint32_t open_max =
-        config->open_homes_max > 0 ? config->open_homes_max : FH_SQLITE_OPEN_HOMES_DEFAULT;
+    uint32_t open_max = fitting(env, config->open_homes_max > 0 ? config->open_homes_max
+                                                                : FH_SQLITE_OPEN_HOMES_DEFAULT);
     FH_ASSERT(config->readers > 0 && config->readers <= FH_SQLITE_READ_LANES_MAX);
     *lanes = (struct fh_sqlite_lanes){
         .env = env,

@@ -7,8 +7,9 @@
  * schemas of all its homes.
  *
  * Limits: open_homes_max files of the database tier open for writing, and as many for reading, in
- * equal shares of the lanes (at least one each); FH_SQLITE_BRIDGE_FILES bridge files. Queues: the
- * caller bounds what is outstanding; each lane takes as much (FH_FULL).
+ * equal shares of the lanes (at least one each), but never more than half of the process'
+ * descriptors are enough for, as its limit is when the store opens; FH_SQLITE_BRIDGE_FILES bridge
+ * files. Queues: the caller bounds what is outstanding; each lane takes as much (FH_FULL).
  *
  * Thread: the loop's; what is said of a lane is its thread's. Threads start with the first request.
  */

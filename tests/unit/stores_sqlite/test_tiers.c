@@ -2,10 +2,12 @@
  * them. What requests mean in them is the conformance suite's. */
 #include "tests/unit/stores_sqlite/tiers.h"
 
+#include <dirent.h>
 #include <fcntl.h>
 #include <stdio.h>
 #include <stdlib.h>
 #include <sys/file.h>
+#include <sys/resource.h>
 #include <sys/stat.h>
 #include <unistd.h>
 
@@ -15,6 +17,7 @@
 
 #define HOMES 20
 #define ROUNDS 6
+#define FEW_DESCRIPTORS 256
 
 static const enum fh_tier tiers[] = {FH_TIER_SCHEMA, FH_TIER_DATABASE};
 
@@ -107,6 +110,28 @@ static void test_more_homes_than_may_be_open(void **state)
         }
     }
     assert_int_equal(tier_check(f, ""), 0);
+}
+
+/* As many homes are open as the process has descriptors for. */
+static void test_few_descriptors(void **state)
+{
+    struct fixture *f = *state;
+    struct rlimit before;
+    bool found = false;
+    fixture_shut(f);
+    assert_int_equal(getrlimit(RLIMIT_NOFILE, &before), 0);
+    struct rlimit few = {.rlim_cur = FEW_DESCRIPTORS, .rlim_max = before.rlim_max};
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &few), 0);
+    fixture_open(f);
+    for (int i = 0; i < FEW_DESCRIPTORS / 4; i++) { /* each wants five, and seven at times */
+        struct fh_uuid tenant = tier_tenant(i);
+        assert_code(tier_create(f, FH_TIER_DATABASE, &tenant, 1), FH_OK);
+        assert_code(tier_put(f, FH_TIER_DATABASE, &tenant, 1), FH_OK);
+        assert_code(tier_get(f, FH_TIER_DATABASE, &tenant, 1, &found), FH_OK);
+        assert_true(found);
+    }
+    fixture_shut(f);
+    assert_int_equal(setrlimit(RLIMIT_NOFILE, &before), 0);
 }
 
 static void test_idle_files_are_closed(void **state)
@@ -253,6 +278,52 @@ static void test_the_directory_is_locked(void **state)
     assert_int_equal(stat(path, &status), -1);
 }
 
+/* The check goes from a name to its log under the lock, too: it has a second handle of the file in
+ * this process, and must not meet another file's log with it. */
+static void test_the_check_respects_the_lock(void **state)
+{
+    struct fixture *f = *state;
+    char directory[256];
+    assert_code(tier_create(f, FH_TIER_DATABASE, &f->a, 1), FH_OK);
+    (void)snprintf(directory, sizeof(directory), "%s/homes/%02x", f->directory, f->a.bytes[15]);
+    int lock = open(directory, O_RDONLY | O_DIRECTORY);
+    assert_int_equal(flock(lock, LOCK_EX), 0); /* somebody makes or deletes a name */
+    assert_int_equal(tier_check(f, "homes/"), 1);
+    close(lock);
+    assert_int_equal(tier_check(f, ""), 0);
+}
+
+/* Descriptors of files without a name: their space is not given back before they are closed. */
+static size_t unnamed(const struct fixture *f)
+{
+    DIR *directory = opendir("/proc/self/fd");
+    assert_non_null(directory);
+    size_t count = 0;
+    for (const struct dirent *entry = readdir(directory); entry != NULL;
+         entry = readdir(directory)) {
+        char path[512] = "";
+        ssize_t len = readlinkat(dirfd(directory), entry->d_name, path, sizeof(path) - 1);
+        count += len > 0 && strncmp(path, f->directory, strlen(f->directory)) == 0 &&
+                         strstr(path, "(deleted)") != NULL
+                     ? 1
+                     : 0;
+    }
+    closedir(directory);
+    return count;
+}
+
+/* A move asks the home that it leaves how large it is; then that one is erased. */
+static void test_questions_keep_no_erased_file(void **state)
+{
+    struct fixture *f = *state;
+    assert_code(tier_create(f, FH_TIER_DATABASE, &f->a, 1), FH_OK);
+    struct fh_request request = tier_request(f, FH_OP_SIZE, FH_TIER_DATABASE, &f->a);
+    request.as.size.guard = (struct fh_fence_guard){.modes = FH_FENCE_BIT(FH_FENCE_OPEN)};
+    assert_code(fixture_run(f, &request), FH_OK);
+    assert_code(tier_erase(f, FH_TIER_DATABASE, &f->a, 1), FH_OK);
+    assert_int_equal(unnamed(f), 0);
+}
+
 static void test_homes_are_bounded(void **state)
 {
     struct fixture *f = *state;
@@ -371,11 +442,14 @@ int main(void)
     const struct CMUnitTest tests[] = {
         FIXTURE_TEST(test_life_of_a_home),
         FIXTURE_TEST(test_more_homes_than_may_be_open),
+        FIXTURE_TEST(test_few_descriptors),
         FIXTURE_TEST(test_idle_files_are_closed),
         FIXTURE_TEST(test_two_stores_on_one_directory),
         FIXTURE_TEST(test_old_handles_find_no_fence),
         FIXTURE_TEST(test_closing_an_old_handle_leaves_the_new_log),
         FIXTURE_TEST(test_the_directory_is_locked),
+        FIXTURE_TEST(test_the_check_respects_the_lock),
+        FIXTURE_TEST(test_questions_keep_no_erased_file),
         FIXTURE_TEST(test_homes_are_bounded),
         FIXTURE_TEST(test_check_names_files),
         FIXTURE_TEST(test_bridge_files_know_their_place),
