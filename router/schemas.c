@@ -34,7 +34,8 @@ struct fh_schemas {
     struct fh_router *router;
     struct fh_schema_versions versions;
     struct fh_store_versions stores;
-    bool busy; /* a load or an apply runs */
+    size_t behind_cursor; /* of the router's stores */
+    bool busy;            /* a load or an apply runs */
     size_t jobs;
 };
 
@@ -568,4 +569,27 @@ uint32_t fh_schemas_store_version(const struct fh_schemas *schemas, const struct
                      : "";
     }
     return version;
+}
+
+/* A fresh store has no version either before the first file: it may be behind version 0. */
+static bool is_behind(const struct fh_schemas *schemas, const struct fh_store *store)
+{
+    uint32_t version = 0;
+    const char *why = "";
+    return !fh_store_versions_get(&schemas->stores, store->name, &version, &why) ||
+           version < schemas->versions.current->version || why[0] != '\0';
+}
+
+struct fh_store *fh_schemas_next_behind(struct fh_schemas *schemas)
+{
+    struct fh_store *store = NULL;
+    for (int turn = 0; turn < 2 && schemas->versions.current != NULL; turn++) {
+        while ((store = fh_router_next_store(schemas->router, &schemas->behind_cursor)) != NULL) {
+            if (is_behind(schemas, store)) {
+                return store;
+            }
+        }
+        schemas->behind_cursor = 0;
+    }
+    return NULL;
 }

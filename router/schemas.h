@@ -56,6 +56,11 @@ FH_MUST_CHECK enum fh_code fh_schemas_catch_up(struct fh_schemas *schemas, struc
                                                int64_t deadline_us, fh_schemas_done_cb *done_cb,
                                                void *arg);
 
+/* A store whose shared home should be looked at again: it is behind the newest version, or could
+ * not be looked at or brought up. Each in its turn, so that one that stays away keeps none waiting;
+ * NULL: there is none. */
+struct fh_store *fh_schemas_next_behind(struct fh_schemas *schemas);
+
 /* The models that `files` lead to on top of what is known, nothing being written: `visit_cb` sees
  * the newest, borrowed for the call (its `previous` lead back to what is known). Files that are
  * known must stand as they were applied. */

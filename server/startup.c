@@ -89,22 +89,16 @@ static void caught_up_cb(const struct fh_schemas_result *result, void *arg)
 static void on_catch_up(uv_timer_t *timer)
 {
     struct fh_app *app = timer->data;
-    const struct fh_schema *schema = fh_schemas_current(app->schemas);
-    size_t cursor = 0;
-    struct fh_store *store;
-    if (app->stopping || app->behind != NULL || schema == NULL) {
+    if (app->stopping || app->behind != NULL) {
         return;
     }
-    while ((store = fh_router_next_store(app->router, &cursor)) != NULL) {
-        const char *why = NULL;
-        if (fh_schemas_store_version(app->schemas, store, &why) < schema->version) {
-            int64_t deadline_us = fh_clock_monotonic_us(app->env.clock) + CATCH_UP_TIMEOUT_US;
-            app->behind = store;
-            if (fh_schemas_catch_up(app->schemas, store, deadline_us, caught_up_cb, app) != FH_OK) {
-                app->behind = NULL;
-            }
-            return;
-        }
+    app->behind = fh_schemas_next_behind(app->schemas);
+    if (app->behind == NULL) {
+        return;
+    }
+    int64_t deadline_us = fh_clock_monotonic_us(app->env.clock) + CATCH_UP_TIMEOUT_US;
+    if (fh_schemas_catch_up(app->schemas, app->behind, deadline_us, caught_up_cb, app) != FH_OK) {
+        app->behind = NULL;
     }
 }
 
@@ -156,10 +150,9 @@ static enum fh_code listen_on(struct fh_app *app, bool is_operator, struct fh_er
         fh_audit_service(&app->services),
     };
     const struct fh_rpc_service operator_services[] = {
-        fh_tenant_admin_service(&app->services),
-        fh_store_admin_service(&app->services),
-        fh_schema_service(&app->services),
-        fh_move_admin_service(&app->services),
+        fh_tenant_admin_service(&app->services), fh_store_admin_service(&app->services),
+        fh_schema_service(&app->services),       fh_move_admin_service(&app->services),
+        fh_probe_service(&app->services),
     };
     const struct fh_rpc_listener listener = {
         .name = is_operator ? "operator" : "tenant",
@@ -227,8 +220,8 @@ static enum fh_code start_http(struct fh_app *app, struct fh_error *error)
 static void serve(struct fh_app *app)
 {
     static struct fh_rpc_service (*const services[])(struct fh_services *) = {
-        fh_data_service,        fh_audit_service,  fh_tenant_admin_service,
-        fh_store_admin_service, fh_schema_service, fh_move_admin_service,
+        fh_data_service,   fh_audit_service,      fh_tenant_admin_service, fh_store_admin_service,
+        fh_schema_service, fh_move_admin_service, fh_probe_service,
     };
     struct fh_error error = FH_ERROR_INIT;
     app->services = (struct fh_services){
@@ -241,6 +234,7 @@ static void serve(struct fh_app *app)
         .page_keys = &app->page_keys,
         .migrator = app->migrator,
         .roller = app->roller,
+        .prober = app->prober,
         .default_store = app->config.default_store,
     };
     enum fh_code code = start_rpc(app, &error);
@@ -265,6 +259,7 @@ static void serve(struct fh_app *app)
         fh_migrator_start(app->migrator);
     }
     fh_roller_start(app->roller);
+    fh_prober_start(app->prober);
     FH_LOG(app->env.log, INFO, "server.ready", FH_KV_TEXT("data_dir", app->config.data_dir),
            FH_KV_INT("tenant_port", fh_rpc_server_port(app->rpc, "tenant")),
            FH_KV_INT("operator_port", fh_rpc_server_port(app->rpc, "operator")),

@@ -10,6 +10,7 @@
 
 #include "base/alloc.h"
 #include "stores/fault/fault.h"
+#include "stores/mem/mem.h"
 #include "tests/unit/router/world.h"
 
 struct fixture {
@@ -279,6 +280,55 @@ static void catches_up_a_store_that_was_away(void **state)
     world_wait(&f->world);
 }
 
+static struct fh_store *open_away(struct fixture *f, const char *name, struct fh_store **inner)
+{
+    const struct fh_fault_plan away = {.seed = 1, .unavailable_ppm = 1000000};
+    const struct fh_store_config config = {.name = name};
+    struct fh_error error = FH_ERROR_INIT;
+    struct fh_store *store = NULL;
+    assert_int_equal(fh_store_mem_ops.open(&f->world.env, &config, inner, &error), FH_OK);
+    assert_int_equal(fh_store_fault_create(&f->world.env, *inner, &away, &store), FH_OK);
+    assert_int_equal(fh_router_add_store(f->world.router, store), FH_OK);
+    return store;
+}
+
+static void close_store(struct fixture *f, struct fh_store *store)
+{
+    f->world.done = false;
+    fh_store_close(store, world_closed_cb, &f->world);
+    world_wait(&f->world);
+}
+
+/* Also before the first file: a tenant can be made then, so a fresh store needs its version 0. And
+ * one that stays away keeps no other waiting. */
+static void looks_again_at_each_that_was_away(void **state)
+{
+    struct fixture *f = *state;
+    const struct fh_fault_plan here = {.seed = 1};
+    struct fh_store *inner[2];
+    struct fh_store *stores[] = {open_away(f, "one", &inner[0]), open_away(f, "two", &inner[1])};
+    assert_null(fh_schemas_next_behind(f->schemas)); /* nothing is known */
+    assert_int_equal(load(f), FH_OK);
+    struct fh_store *first = fh_schemas_next_behind(f->schemas);
+    struct fh_store *second = fh_schemas_next_behind(f->schemas);
+    assert_true((first == stores[0] && second == stores[1]) ||
+                (first == stores[1] && second == stores[0]));
+    assert_ptr_equal(fh_schemas_next_behind(f->schemas), first);
+    fh_store_fault_set_plan(second, &here);
+    f->done = false;
+    assert_int_equal(fh_schemas_catch_up(f->schemas, second, world_deadline(&f->world), done_cb, f),
+                     FH_OK);
+    wait(f);
+    assert_int_equal(f->result.code, FH_OK);
+    assert_ptr_equal(fh_schemas_next_behind(f->schemas), first);
+    assert_ptr_equal(fh_schemas_next_behind(f->schemas), first);
+    for (size_t i = 0; i < 2; i++) {
+        fh_router_remove_store(f->world.router, stores[i]);
+        close_store(f, stores[i]);
+        close_store(f, inner[i]);
+    }
+}
+
 /* A rollout brings homes to the new version meanwhile: their requests must not wait for it. */
 static void serves_the_newest_while_a_store_hangs(void **state)
 {
@@ -363,6 +413,7 @@ int main(void)
         TEST(refuses_what_does_not_fit),
         TEST(one_at_a_time),
         TEST(catches_up_a_store_that_was_away),
+        TEST(looks_again_at_each_that_was_away),
         TEST(serves_the_newest_while_a_store_hangs),
         TEST(learns_what_others_applied),
         TEST(survives_every_failed_allocation),
