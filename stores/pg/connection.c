@@ -122,11 +122,20 @@ static void setup(struct fh_pg_conn *conn)
     }
     conn->state = FH_PG_CONN_SETUP;
     fh_pg_pipeline_begin(conn, FH_PG_GROUP_SETUP);
-    if (fh_pg_conn_send_text(
-            conn,
-            "select rolsuper, rolbypassrls from pg_catalog.pg_roles where rolname = "
-            "current_user",
-            NULL) == FH_OK) {
+    struct fh_pg_store *store = conn->lane->store;
+    struct fh_pg_params *params = &store->params;
+    fh_pg_params_clear(params);
+    fh_pg_add_bytes(
+        params,
+        fh_str_of(
+            (store->parent != NULL ? store->parent : store)->serving.values[FH_PG_KEYWORD_DBNAME]));
+    if (fh_pg_conn_send_text(conn,
+                             "select rolsuper, rolbypassrls, " FH_PG_IS_FOREIGN(
+                                 "d.oid", "$1::text") " from "
+                                                      "pg_catalog.pg_roles, pg_catalog.pg_database "
+                                                      "d where rolname = current_user and "
+                                                      "d.datname = current_database()",
+                             params) == FH_OK) {
         fh_pg_pipeline_end(conn);
         if (!conn->broken) {
             flush(conn);

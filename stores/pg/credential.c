@@ -72,9 +72,11 @@ static enum fh_code open_home(struct fh_pg_site *site, struct fh_pg_blocking *in
         return FH_OK;
     }
     *out = inside;
-    enum fh_code code =
-        fh_pg_blocking_value(&site->main, "select 1 from pg_database where datname = $1", params, 1,
-                             value, sizeof(value));
+    enum fh_code code = fh_pg_blocking_value(
+        &site->main,
+        "select 1 from pg_database d where datname = $1 and not " FH_PG_IS_FOREIGN(
+            "d.oid", "current_database()"),
+        params, 1, value, sizeof(value));
     if (code == FH_OK && value[0] == '\0') {
         code = FH_NO_TENANT;
     }

@@ -160,7 +160,10 @@ static enum fh_code ask_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_bytes(params, fh_str_of(op->request->scope.home.name));
     return fh_pg_conn_send_text(
-        conn, "select 1 from pg_catalog.pg_database where datname = $1::text", params);
+        conn,
+        "select 1 from pg_catalog.pg_database d where datname = $1::text and not " FH_PG_IS_FOREIGN(
+            "d.oid", "current_database()"),
+        params);
 }
 
 static enum fh_code ask_result(struct fh_pg_op *op, unsigned index, const PGresult *result)

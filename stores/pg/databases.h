@@ -20,6 +20,15 @@
 #define FH_PG_DATABASE_FAST 2
 #define FH_PG_DATABASE_SLOW 2
 
+/* Whose a tenant's database is stands in its comment: FH_PG_OWNED_BY and the name of the store's
+ * database. Another store's is no home of this one. One without such a comment, or whose store is
+ * not on the server (any more, or under that name), is ours: it may have been restored. SQL. */
+#define FH_PG_OWNED_BY "freehold store in "
+#define FH_PG_IS_FOREIGN(database, store)                                                 \
+    "exists (select from pg_catalog.pg_shdescription s join pg_catalog.pg_database o on " \
+    "s.description = '" FH_PG_OWNED_BY "' || o.datname where s.classoid = "               \
+    "'pg_catalog.pg_database'::regclass and s.objoid = " database " and o.datname <> " store ")"
+
 /* The child that serves the op's home, opened where it is not. FH_FULL: all are open and busy.
  * FH_NOMEM. */
 FH_MUST_CHECK enum fh_code fh_pg_database_get(struct fh_pg_store *pg, const struct fh_home *home,

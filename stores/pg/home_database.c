@@ -2,7 +2,7 @@
  *
  * Create: the home's lock as a session's; a database that is there is looked into: with a fence's
  * row it is whole, without one it is somebody's unfinished work and dropped. Then login, database,
- * its rights, and inside it, in one transaction: namespace, tables, fence.
+ * whose it is, its rights, and inside it, in one transaction: namespace, tables, fence.
  * Erase: the lock; inside, behind the gate, the fence's row of the generation goes; then sessions
  * are ended, the database dropped, the logins too.
  *
@@ -30,7 +30,9 @@ static enum fh_code open_inside(struct fh_pg_site *site, struct fh_pg_blocking *
                                site->main.deadline_us, site->main.error);
 }
 
-enum presence { ABSENT, PRESENT, INVALID };
+/* FOREIGN: another store's, whose database is on the same server. Names of databases are the
+ * server's, and locks are not: neither may touch what the other made. */
+enum presence { ABSENT, PRESENT, INVALID, FOREIGN };
 
 /* A DROP DATABASE that was interrupted leaves one that nobody can connect to. */
 static enum fh_code look(struct fh_pg_site *site, enum presence *out)
@@ -39,19 +41,45 @@ static enum fh_code look(struct fh_pg_site *site, enum presence *out)
     const char *params[] = {name_of(site)};
     enum fh_code code = fh_pg_blocking_value(
         &site->main,
-        "select case when datconnlimit = -2 then 'invalid' else 'valid' end from pg_database where "
-        "datname = $1",
+        "select case when " FH_PG_IS_FOREIGN(
+            "d.oid", "current_database()") " then 'foreign' when "
+                                           "datconnlimit = -2 then 'invalid' else 'valid' end from "
+                                           "pg_database d where datname = $1",
         params, 1, value, sizeof(value));
     *out = value[0] == '\0' ? ABSENT : PRESENT;
     if (value[0] == 'i') {
         *out = INVALID;
+    } else if (value[0] == 'f') {
+        *out = FOREIGN;
+    }
+    return code;
+}
+
+/* Sessions of the owner in there: a schema change, another process's connection; perhaps that of a
+ * maker that has lost the lock. FH_HELD: some are there still. */
+static enum fh_code end_owners(struct fh_pg_site *site)
+{
+    char left[24];
+    const char *params[] = {name_of(site)};
+    enum fh_code code = fh_pg_blocking_ask(
+        &site->main,
+        "select pg_terminate_backend(pid, 5000) from pg_stat_activity where datname = $1 and "
+        "usename = current_user",
+        params, 1, false, NULL);
+    if (code == FH_OK) {
+        code = fh_pg_blocking_value(&site->main,
+                                    "select count(*) from pg_stat_activity where datname = $1 and "
+                                    "usename = current_user",
+                                    params, 1, left, sizeof(left));
+    }
+    if (code == FH_OK && strcmp(left, "0") != 0) {
+        code = fh_error_set(site->main.error, FH_HELD, "the home's database is in use");
     }
     return code;
 }
 
 static enum fh_code end_sessions(struct fh_pg_site *site)
 {
-    const char *params[] = {name_of(site)};
     static const char *const kinds[] = {"database", "database_reader"};
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < 2 && code == FH_OK; i++) {
@@ -60,13 +88,7 @@ static enum fh_code end_sessions(struct fh_pg_site *site)
             code = fh_pg_site_admin(site, "end_sessions", kinds[i], NULL);
         }
     }
-    if (code == FH_OK) { /* the owner's own: a schema change, another process's connection */
-        code = fh_pg_blocking_ask(&site->main,
-                                  "select pg_terminate_backend(pid, 5000) from pg_stat_activity "
-                                  "where datname = $1 and usename = current_user",
-                                  params, 1, false, NULL);
-    }
-    return code;
+    return code == FH_OK ? end_owners(site) : code;
 }
 
 /* Everything of the home's that is outside of it. */
@@ -111,6 +133,19 @@ static enum fh_code make_login(struct fh_pg_site *site)
     return code;
 }
 
+/* Says in the database whose it is; the server quotes its own name. */
+static enum fh_code own(struct fh_pg_site *site)
+{
+    char text[TEXT_SIZE];
+    const char *params[] = {name_of(site)};
+    enum fh_code code =
+        fh_pg_blocking_value(&site->main,
+                             "select format('comment on database %I is %L', $1::text, "
+                             "'" FH_PG_OWNED_BY "' || current_database())",
+                             params, 1, text, sizeof(text));
+    return code == FH_OK ? fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL) : code;
+}
+
 static enum fh_code make_database(struct fh_pg_site *site)
 {
     static const char *const texts[] = {
@@ -126,6 +161,9 @@ static enum fh_code make_database(struct fh_pg_site *site)
         (void)snprintf(text, sizeof(text), texts[i], name_of(site), site->role);
 #pragma GCC diagnostic pop
         code = fh_pg_blocking_ask(&site->main, text, NULL, 0, i == 0, NULL);
+        if (code == FH_OK && i == 0) {
+            code = own(site);
+        }
         fh_fault_point("pg.home.database");
     }
     if (code == FH_PERMISSION) {
@@ -142,6 +180,9 @@ static enum fh_code make_inside(struct fh_pg_site *site)
 {
     struct fh_pg_blocking inside;
     enum fh_code code = open_inside(site, &inside);
+    if (code == FH_OK) { /* the lock is ours still: who gets it from here on ends this session */
+        code = fh_pg_blocking_ask(&site->main, "select 1", NULL, 0, false, NULL);
+    }
     if (code == FH_OK) {
         code = fh_pg_site_begin(site, &inside);
     }
@@ -214,13 +255,23 @@ enum fh_code fh_pg_database_home_create(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = look(site, &presence);
     }
+    if (code == FH_OK && presence == FOREIGN) {
+        return fh_error_set(&site->request->error, FH_PRECONDITION,
+                            "the tenant's database on this server is another store's");
+    }
     if (code == FH_OK && presence == PRESENT) {
         code = look_inside(site, &seen, &version);
+        if (code ==
+            FH_NO_TENANT) { /* nobody who could commit a fence is in there any more: again */
+            code = end_owners(site);
+            code = code == FH_OK ? look_inside(site, &seen, &version) : code;
+        }
         if (code == FH_OK) {
             return fh_pg_site_meet(site, &seen, version);
         }
     }
     if ((code == FH_OK && presence == INVALID) || code == FH_NO_TENANT) {
+        fh_fault_point("pg.home.looked");
         code = drop_all(site);
     }
     return code == FH_OK ? make(site) : code;
@@ -241,7 +292,7 @@ static enum fh_code close_inside(struct fh_pg_site *site)
     }
     fh_fault_point("pg.erase.fence");
     fh_pg_blocking_close(&inside);
-    return code == FH_NO_TENANT ? FH_OK : code;
+    return code;
 }
 
 enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
@@ -251,8 +302,17 @@ enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = look(site, &presence);
     }
+    if (code == FH_OK && presence == FOREIGN) {
+        return FH_OK; /* ours is gone */
+    }
     if (code == FH_OK && presence == PRESENT) {
         code = close_inside(site);
+        if (code == FH_NO_TENANT) { /* as in creation */
+            code = end_owners(site);
+            code = code == FH_OK ? close_inside(site) : code;
+        }
+        code = code == FH_NO_TENANT ? FH_OK : code;
     }
+    fh_fault_point("pg.home.looked");
     return code == FH_OK ? drop_all(site) : code;
 }

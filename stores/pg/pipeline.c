@@ -377,7 +377,8 @@ static void group_ended(struct fh_pg_conn *conn)
     fh_pg_store_kick(conn->lane->store);
 }
 
-/* What a set-up may tell: the serving role must not be able to bypass the policies. */
+/* What a set-up may tell: the serving role must not be able to bypass the policies, and a tenant's
+ * database must not be another store's. */
 static void check_role(struct fh_pg_conn *conn, const PGresult *result)
 {
     bool may_bypass = PQntuples(result) != 1 || PQgetlength(result, 0, 0) != 1 ||
@@ -387,6 +388,12 @@ static void check_role(struct fh_pg_conn *conn, const PGresult *result)
     if (serves && may_bypass && !conn->lane->store->may_bypass) {
         (void)fh_error_set(&conn->lane->error, FH_PRECONDITION,
                            "the serving role is a superuser or has BYPASSRLS: refused");
+        conn->broken = true;
+    }
+    if (PQntuples(result) == 1 && PQgetlength(result, 0, 2) == 1 &&
+        PQgetvalue(result, 0, 2)[0] != 0) {
+        (void)fh_error_set(&conn->lane->error, FH_PRECONDITION,
+                           "the tenant's database on this server is another store's");
         conn->broken = true;
     }
 }

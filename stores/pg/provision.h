@@ -17,7 +17,12 @@
  * what is left.
  *
  * In the schema tier all of that is one transaction. In the database tier the lock is a session's,
- * because neither CREATE nor DROP DATABASE can be part of a transaction.
+ * because neither CREATE nor DROP DATABASE can be part of a transaction, and the fence's row is
+ * written on another connection than the lock is held on. So a maker proves that it has the lock
+ * when it is inside, and whoever has the lock and finds no fence ends all sessions of the owner in
+ * there before it looks again: a maker that has lost the lock meanwhile cannot commit behind that
+ * look. The lock is known in the store's database only: a tenant's database that another store on
+ * the same server made is no business of ours (databases.h).
  */
 #ifndef FH_STORES_PG_PROVISION_H
 #define FH_STORES_PG_PROVISION_H

@@ -1,0 +1,158 @@
+/* Tenants' databases and who may drop them: not another store of the same server, and nobody who
+ * looked before somebody else made a home of it. */
+#include <signal.h>
+#include <stdlib.h>
+#include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
+
+#include "base/buf.h"
+#include "tests/unit/stores_pg/tiers.h"
+
+#define DSN_SIZE 512
+#define GENERATION 5
+
+static void with_database(const char *dsn, const char *database, char out[DSN_SIZE])
+{
+    const char *at = strstr(dsn, "dbname=freehold ");
+    assert_non_null(at);
+    (void)snprintf(out, DSN_SIZE, "%.*sdbname=%s %s", (int)(at - dsn), dsn, database,
+                   at + strlen("dbname=freehold "));
+}
+
+/* Another database of the server, prepared for a store. */
+static void prepare_other(struct fixture *f)
+{
+    struct fh_buf script;
+    assert_true(fh_pgtest_exec(f->pg, FH_PGTEST_SUPERUSER,
+                               "create database \"other store's\" owner freehold_owner template "
+                               "template0"));
+    fh_buf_init(&script, 1 << 20);
+    assert_int_equal(fh_store_pg_ops.prepare("freehold_owner", "freehold_app", &script), FH_OK);
+    assert_string_equal(tiers_sql(f, "other store's", "postgres", NULL, script.data), "");
+    fh_buf_close(&script);
+}
+
+static struct fh_store *open_other(struct fixture *f)
+{
+    char serving[DSN_SIZE];
+    char owner[DSN_SIZE];
+    struct fh_error error = FH_ERROR_INIT;
+    struct fh_store *store = NULL;
+    with_database(fh_pgtest_dsn(f->pg, FH_PGTEST_APP, FH_PGTEST_UNIX), "'other store\\'s'",
+                  serving);
+    with_database(fh_pgtest_dsn(f->pg, FH_PGTEST_OWNER, FH_PGTEST_UNIX), "'other store\\'s'",
+                  owner);
+    const struct fh_store_config config = {
+        .name = "other", .location = serving, .owner_location = owner};
+    assert_int_equal(fh_store_pg_ops.open(&f->env, &config, &store, &error), FH_OK);
+    return store;
+}
+
+static enum fh_code read_fence(struct fixture *f)
+{
+    struct call call;
+    tiers_call(&call, f, FH_TIER_DATABASE, 0);
+    call.request.op = FH_OP_FENCE_READ;
+    enum fh_code code = call_run(&call, 10000);
+    call_close(&call);
+    return code;
+}
+
+static void test_two_stores_of_one_server(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_start(&f, NULL);
+    prepare_other(&f);
+    assert_int_equal(tiers_create(&f, FH_TIER_DATABASE, 0, GENERATION), FH_OK);
+    struct fh_store *own = f.store;
+    struct fh_store *other = open_other(&f);
+    f.store = other;
+    assert_int_equal(read_fence(&f), FH_NO_TENANT);
+    assert_int_equal(tiers_create(&f, FH_TIER_DATABASE, 0, GENERATION), FH_PRECONDITION);
+    assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, GENERATION), FH_OK);
+    f.store = own;
+    assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NOT_FOUND); /* it is there, empty */
+    assert_int_equal(read_fence(&f), FH_OK);
+    assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, GENERATION), FH_OK);
+    f.store = other;
+    assert_int_equal(tiers_create(&f, FH_TIER_DATABASE, 0, GENERATION), FH_OK);
+    assert_int_equal(read_fence(&f), FH_OK);
+    f.store = own;
+    assert_int_equal(read_fence(&f), FH_NO_TENANT);
+    f.store = other;
+    assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, GENERATION), FH_OK);
+    fixture_close(&f);
+    f.store = own;
+    fixture_stop(&f);
+}
+
+/* A process of its own does that to the home, and stops at that point. */
+static pid_t stopped(struct fixture *f, const char *point, enum fh_op op)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct fixture child = *f;
+        (void)setenv("FREEHOLD_STOP_AT", point, 1);
+        if (uv_loop_init(&child.loop) != 0 || uv_timer_init(&child.loop, &child.watchdog) != 0) {
+            _exit(99);
+        }
+        child.env.loop = &child.loop;
+        fixture_open(&child, 1);
+        _exit((int)(op == FH_OP_HOME_CREATE ? tiers_create(&child, FH_TIER_DATABASE, 0, 1)
+                                            : tiers_erase(&child, FH_TIER_DATABASE, 0, 1)));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+static enum fh_code go_on(pid_t pid)
+{
+    int status = 0;
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return (enum fh_code)WEXITSTATUS(status);
+}
+
+/* A maker that lost its lock goes on behind the look of whoever has it now: what it is told was
+ * made is not dropped. */
+static void test_lost_lock(void **state)
+{
+    (void)state;
+    static const char *const makers[] = {"pg.home.database:3", "pg.home.inside"};
+    static const enum fh_op others[] = {FH_OP_HOME_CREATE, FH_OP_HOME_ERASE};
+    for (size_t i = 0; i < 4; i++) {
+        struct fixture f;
+        fixture_start(&f, NULL);
+        fixture_close(&f);
+        pid_t maker = stopped(&f, makers[i / 2], FH_OP_HOME_CREATE);
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                                   "select pg_terminate_backend(pid, 5000) from pg_locks where "
+                                   "locktype = 'advisory' and granted"));
+        pid_t other = stopped(&f, "pg.home.looked", others[i % 2]);
+        enum fh_code made = go_on(maker);
+        enum fh_code code = go_on(other);
+        fixture_open(&f, 1);
+        enum fh_code there = read_fence(&f);
+        if (made == FH_OK) {
+            assert_int_equal(there, FH_OK);
+        }
+        assert_int_equal(code, FH_OK);
+        assert_int_equal(there, others[i % 2] == FH_OP_HOME_CREATE ? FH_OK : FH_NO_TENANT);
+        fixture_stop(&f);
+    }
+}
+
+int main(void)
+{
+    const struct CMUnitTest tests[] = {
+        cmocka_unit_test(test_two_stores_of_one_server),
+        cmocka_unit_test(test_lost_lock),
+    };
+    return cmocka_run_group_tests(tests, NULL, NULL);
+}
