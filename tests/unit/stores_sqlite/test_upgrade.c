@@ -27,6 +27,20 @@ struct change {
     "VALUES($,1,'x',10,1),($,2,'y',20,2),($,3,NULL,30,NULL);"
 #define MINE " WHERE tenant_id=fh_tenant() ORDER BY id"
 
+#define LITERALS                                                      \
+    "ALTER TABLE t ADD COLUMN f double precision DEFAULT 1;"          \
+    "ALTER TABLE t ADD COLUMN r real DEFAULT -0.1;"                   \
+    "ALTER TABLE t ADD COLUMN i bigint DEFAULT -9223372036854775808;" \
+    "ALTER TABLE t ADD COLUMN s text DEFAULT 'a''\"b@$';"             \
+    "ALTER TABLE t ADD COLUMN o boolean DEFAULT true;"                \
+    "ALTER TABLE t ADD COLUMN u uuid DEFAULT '00000000-0000-7000-8000-0000000000ff';"
+#define LITERALS_QUERY                                                                  \
+    "SELECT id,f,typeof(f),r=-0.1 OR r=CAST(-0.10000000149011612 AS REAL),typeof(r),i," \
+    "typeof(i),length(s),o,hex(u) FROM @t" MINE
+#define LITERALS_OF(id) \
+    id ",1.0,real,1,real,-9223372036854775808,integer,6,1,000000000000700080000000000000FF;"
+#define LITERALS_ROWS LITERALS_OF("1") LITERALS_OF("2") LITERALS_OF("3")
+
 static const struct change changes[] = {
     {TABLES, ROWS, "ALTER TABLE t ADD COLUMN c text", "SELECT id,a,b,c FROM @t" MINE,
      "1,x,10,-;2,y,20,-;3,-,30,-;", FH_OK, NULL},
@@ -117,6 +131,13 @@ static const struct change changes[] = {
     {TABLES "ALTER TABLE t ADD COLUMN c text DEFAULT 'old';", ROWS,
      "ALTER TABLE t DROP COLUMN c; ALTER TABLE t ADD COLUMN c integer NOT NULL DEFAULT 3",
      "SELECT id,a,b,c FROM @t" MINE, "1,x,10,3;2,y,20,3;3,-,30,3;", FH_OK, NULL},
+    {TABLES, ROWS, LITERALS, LITERALS_QUERY, LITERALS_ROWS, FH_OK, NULL},
+    {TABLES, ROWS, LITERALS "ALTER TABLE t ADD CONSTRAINT t_c CHECK (id > 0)", LITERALS_QUERY,
+     LITERALS_ROWS, FH_OK, NULL},
+    {TABLES LITERALS, ROWS,
+     "ALTER TABLE t DROP COLUMN a; ALTER TABLE t ADD CONSTRAINT t_c CHECK "
+     "(id > 0)",
+     "SELECT id,b FROM @t" MINE, "1,10;2,20;3,30;", FH_OK, NULL},
     {TABLES, ROWS, "ALTER TABLE t ALTER COLUMN b SET DEFAULT 7; COMMENT ON TABLE t IS 'tt'",
      "SELECT id,b FROM @t" MINE, "1,10;2,20;3,30;", FH_OK, NULL},
 };
