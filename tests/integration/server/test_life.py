@@ -62,7 +62,7 @@ def test_schema(server):
     with refused("FAILED_PRECONDITION"):
         server.apply_schema([MIGRATIONS[0], (MIGRATIONS[1][0], MIGRATIONS[1][1] + " ")])
     with refused("INVALID_ARGUMENT") as seen:
-        server.apply_schema([*MIGRATIONS, ("0003_no.sql", "create table ok (id int primary key);\ndrop table things;")])
+        server.apply_schema([*MIGRATIONS, ("0003_no.sql", "create table ok (id int primary key);\ndrop table nothing;")])
     assert "0003_no.sql:2" in seen[0].message, seen[0]
 
 
