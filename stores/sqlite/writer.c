@@ -288,7 +288,10 @@ static void run_erase(struct fh_sqlite_writer *writer, struct fh_request *reques
     }
     request->code = conn->bridge ? fh_sqlite_homes_erase_namespace(conn, request, &more)
                                  : fh_sqlite_home_erase(conn, request, &more);
-    if (request->code == FH_OK && fh_sqlite_conn_in_transaction(conn)) {
+    if (request->code == FH_OK && !fh_sqlite_conn_in_transaction(conn)) {
+        request->code = fh_error_set(&request->error, FH_INTERNAL, "the transaction was lost");
+    }
+    if (request->code == FH_OK) {
         request->code = finish(conn, &request->error);
     } else {
         roll_back(conn);
@@ -444,6 +447,9 @@ void fh_sqlite_writer_run(void *ctx, struct fh_work **items, size_t count)
         if (!runs_alone(request) || request->code != FH_OK) {
             continue;
         }
-        run_alone(writer, request);
+        request->code = fh_sqlite_admit(writer->conn.clock, request); /* others took their time */
+        if (request->code == FH_OK) {
+            run_alone(writer, request);
+        }
     }
 }

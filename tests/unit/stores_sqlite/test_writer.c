@@ -5,7 +5,9 @@
 #include <stdio.h>
 
 #include "base/alloc.h"
+#include "stores/sqlite/homes.h"
 #include "stores/sqlite/writer.h"
+#include "tests/unit/stores_sqlite/tiers.h"
 #include "tests/unit/stores_sqlite/vfs.h"
 
 #define GROUP_MAX FH_SQLITE_GROUP_MAX
@@ -359,6 +361,94 @@ static void test_out_of_memory(void **state)
     assert_int_equal(list.as.list.count, done);
 }
 
+/* What runs alone comes after others of its batch, and looks at its deadline then. */
+static void test_time_passes_before_what_runs_alone(void **state)
+{
+    struct group *group = *state;
+    struct fh_request apply = fixture_request(group->f, FH_OP_SCHEMA_APPLY, NULL);
+    apply.as.schema.target = &fixture_v1;
+    add(group, apply); /* there already: it takes no time but the clock's */
+    struct fh_request *late = add(group, fixture_request(group->f, FH_OP_HOME_ERASE, &group->f->b));
+    late->as.home.fence.generation = 1;
+    struct fh_request *unwanted =
+        add(group, fixture_request(group->f, FH_OP_HOME_ERASE, &group->f->a));
+    unwanted->as.home.fence.generation = 1;
+    int64_t start = group->f->now_us;
+    late->deadline_us = start + 4000; /* the fourth look, and its own comes later */
+    group->f->tick_us = 1000;
+    run(group);
+    group->f->tick_us = 0;
+    assert_code(group->requests[0].code, FH_OK);
+    assert_code(late->code, FH_DEADLINE);
+    assert_code(unwanted->code, FH_OK);
+    size_t items = 0;
+    size_t records = 0;
+    count_rows(group, &group->f->b, &items, &records); /* there is a fence */
+}
+
+static void put_in(struct group *group, const struct fh_uuid *tenant, int64_t id, const char *code)
+{
+    struct fh_request *request = add_put(group, tenant, FH_WRITE_INSERT, id, "n", code);
+    fh_home_of(FH_TIER_SCHEMA, tenant, &request->scope.home);
+}
+
+static void assert_in(struct group *group, const struct fh_uuid *tenant, int64_t id, bool expected)
+{
+    bool found = false;
+    assert_code(tier_get(group->f, FH_TIER_SCHEMA, tenant, id, &found), FH_OK);
+    assert_true(found == expected);
+}
+
+/* Homes of one bridge file: what is refused in one undoes nothing in another, and stays undone. */
+static void test_a_group_of_many_homes(void **state)
+{
+    struct group *group = *state;
+    struct fh_uuid one = tier_tenant(1);
+    struct fh_uuid other = tier_tenant(1 + FH_SQLITE_BRIDGE_FILES);
+    struct fh_uuid nobody = tier_tenant(1 + 2 * FH_SQLITE_BRIDGE_FILES);
+    struct fh_sqlite_layout layout;
+    struct fh_sqlite_place place;
+    struct fh_home home;
+    fixture_open(group->f);
+    assert_code(tier_create(group->f, FH_TIER_SCHEMA, &one, 1), FH_OK);
+    assert_code(tier_create(group->f, FH_TIER_SCHEMA, &other, 1), FH_OK);
+    fixture_shut(group->f);
+    assert_code(fh_sqlite_layout_init(&layout, group->f->directory, NULL), FH_OK);
+    fh_home_of(FH_TIER_SCHEMA, &one, &home);
+    fh_sqlite_layout_place(&layout, &home, &place);
+    fh_sqlite_conn_use_place(&group->writer.conn, &place);
+    put_in(group, &one, 1, "x");
+    put_in(group, &other, 1, "x"); /* another home's codes are no business of this one */
+    put_in(group, &other, 2, "x"); /* taken */
+    put_in(group, &nobody, 1, NULL);
+    put_in(group, &one, 2, NULL);
+    put_in(group, &other, 3, NULL);
+    group->requests[5].scope.schema = &fixture_v2;
+    struct fh_request freeze = fixture_request(group->f, FH_OP_FENCE_SET, &one);
+    freeze.scope.home = home;
+    freeze.as.fence.expected = (struct fh_fence){1, 1, FH_FENCE_OPEN};
+    freeze.as.fence.desired = (struct fh_fence){1, 1, FH_FENCE_FROZEN};
+    add(group, freeze);
+    put_in(group, &one, 4, NULL);
+    put_in(group, &other, 4, NULL);
+    run(group);
+    static const enum fh_code expected[] = {FH_OK,        FH_OK,    FH_UNIQUE_VIOLATION,
+                                            FH_NO_TENANT, FH_OK,    FH_STALE_SCHEMA,
+                                            FH_OK,        FH_MOVED, FH_OK};
+    for (size_t i = 0; i < group->count; i++) {
+        assert_code(group->requests[i].code, expected[i]);
+    }
+    assert_int_equal(group->requests[4].as.commit.seq, 2);
+    assert_int_equal(group->requests[8].as.commit.seq, 2);
+    fh_sqlite_conn_close(&group->writer.conn);
+    fixture_open(group->f);
+    for (int64_t id = 1; id <= 4; id++) {
+        assert_in(group, &one, id, id <= 2);
+        assert_in(group, &other, id, id == 1 || id == 4);
+    }
+    assert_int_equal(tier_check(group->f, ""), 0);
+}
+
 int main(void)
 {
 #define GROUP_TEST(function) cmocka_unit_test_setup_teardown(function, setup, teardown)
@@ -366,6 +456,8 @@ int main(void)
         GROUP_TEST(test_one_sync_for_many),
         GROUP_TEST(test_refusals_stay_alone),
         GROUP_TEST(test_a_fence_divides_the_group),
+        GROUP_TEST(test_time_passes_before_what_runs_alone),
+        GROUP_TEST(test_a_group_of_many_homes),
         GROUP_TEST(test_the_same_request_id_twice),
         GROUP_TEST(test_full_disk_once),
         GROUP_TEST(test_full_disk),
