@@ -6,6 +6,7 @@
 #include "base/assert.h"
 #include "server/app.h"
 #include "server/config.h"
+#include "server/files.h"
 #include "server/version.h"
 
 #define CONFIG_BYTES_MAX (256 * 1024)
@@ -15,7 +16,9 @@ static int serve(enum fh_app_kind kind, const struct fh_config *config,
 {
     struct fh_app app;
     struct fh_error error = FH_ERROR_INIT;
+    struct fh_file_limit files;
     uv_loop_t loop;
+    fh_file_limit_raise(&files);
     if (uv_loop_init(&loop) != 0) {
         (void)fprintf(stderr, "freeholdd: cannot make an event loop\n");
         return EXIT_FAILURE;
@@ -23,6 +26,8 @@ static int serve(enum fh_app_kind kind, const struct fh_config *config,
     if (fh_app_start(&app, kind, config, engines, engine_count, &loop, &error) != FH_OK) {
         fh_app_fail(&app, "cannot start", &error);
     }
+    FH_LOG(app.env.log, INFO, "server.descriptors", FH_KV_INT("limit", files.now),
+           FH_KV_INT("before", files.before));
     (void)uv_run(&loop, UV_RUN_DEFAULT);
     bool failed = app.failed;
     fh_app_close(&app);
