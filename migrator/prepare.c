@@ -107,13 +107,14 @@ enum fh_code fh_run_enter_create(struct fh_run *run)
                                                .generation = run->generation,
                                                .mode = FH_FENCE_INCOMING};
     run->target_there = true; /* for all we know, from here on */
+    run->target_version = run->schema->version;
+    run->making = true;
     return fh_run_submit(run, 0, FH_SIDE_TARGET);
 }
 
 enum fh_step fh_run_after_create(struct fh_run *run, enum fh_code code)
 {
     if (code == FH_OK) {
-        run->target_version = run->schema->version;
         fh_run_progressed(run);
         return FH_STEP_START_VIEW;
     }
@@ -137,6 +138,7 @@ enum fh_step fh_run_after_start_view(struct fh_run *run, enum fh_code code)
     if (code != FH_OK) {
         return fh_run_trouble(run, fh_run_view_code(code), FH_STEP_START_VIEW);
     }
+    run->making = false; /* who claims from here on looks at the target behind our creation */
     if (!fh_cursor_set(&run->cursor, run->calls[0].request.as.snapshot.cursor)) {
         return fh_run_fail(run, "the source's cursor is longer than allowed");
     }

@@ -73,6 +73,7 @@ static enum fh_step claimed(struct fh_run *run)
     run->recovered = false;
     run->source_there = false;
     run->target_there = false;
+    run->making = false;
     run->erasing = false;
     run->target_absent = false;
     run->source_later = false;

@@ -95,8 +95,22 @@ bool fh_run_is_switching(const struct fh_run *run)
     return run->gated;
 }
 
+/* A mover that slept before CREATE may have made a home behind another's cancel, which no placement
+ * and no move names any more. It is taken away again under the generation that it was made with:
+ * whoever has taken the move over before us, or wants the home since, has set another. */
+static bool made_too_late(struct fh_run *run)
+{
+    bool late = run->lost && run->making && !run->migrator->closing;
+    run->making = false;
+    run->clearing = late;
+    return late;
+}
+
 static enum fh_step leave(struct fh_run *run, enum fh_step next)
 {
+    if (made_too_late(run)) {
+        return FH_STEP_ERASE_TARGET;
+    }
     if (next == FH_STEP_VIEW_CLOSE) {
         run->then = FH_STEP_DROP;
         run->then_wait_us = 0;
@@ -248,6 +262,7 @@ static bool hooked(struct fh_run *run, enum fh_step step, bool done)
         run->held_next = step;
     } else if (answer == FH_HOOK_DIE) {
         run->lost = true;
+        run->making = false; /* the dead clear nothing away */
     }
     return answer == FH_HOOK_HOLD;
 }
@@ -315,7 +330,7 @@ static void proceed(struct fh_run *run, enum fh_step next)
         if (!run->lost && hooked(run, next, false)) {
             return;
         }
-        if (run->lost && next != FH_STEP_VIEW_CLOSE) {
+        if (run->lost && next != FH_STEP_VIEW_CLOSE && !run->clearing) {
             continue;
         }
         if (enter(run, next) || !over(run)) {

@@ -137,6 +137,8 @@ struct fh_run {
     bool source_later;       /* behind the switch: it does not answer, so the target comes first */
     bool erasing;            /* ... which is half erased */
     bool target_absent;      /* it has no fence: nothing, or what a creation that died has left */
+    bool clearing;           /* it was made too late, and goes again */
+    bool making;             /* it was asked for, and the source was not seen to be ours since */
     uint32_t source_version; /* the schema's, as the fences were read; 0: not known */
     uint32_t target_version;
     const struct fh_schema *schema; /* the source's; the target's must be the same */

@@ -8,7 +8,8 @@
  * it at the switch: the target's records are numbered under epoch + 1, and it opens behind the
  * switch, so "nothing of epoch + 1" is the cursor of the way back by construction.
  *
- * A dedicated home goes as a whole, also one that is half made.
+ * A dedicated home goes as a whole, also one that is half made; and one without a fence may be half
+ * dropped still, so it is erased again where a shared one is known to be gone.
  *
  * Failures: erasing is repeated until it succeeds; it is refused unless the fence carries our
  * generation, and a home of another schema version than was thought leads to a new claim.
@@ -21,7 +22,8 @@ enum fh_step fh_run_settle(struct fh_run *run)
     fh_run_switched(run);
     enum fh_step next = FH_STEP_ERASE_SOURCE;
     enum fh_move_phase phase = FH_MOVE_CLEANING;
-    if (run->move.phase == FH_MOVE_CLEANING && !run->source_there) {
+    if (run->move.phase == FH_MOVE_CLEANING && !run->source_there &&
+        !fh_home_is_dedicated(&run->move.source.home)) {
         next = FH_STEP_DROP; /* erased before somebody could say so */
         phase = FH_MOVE_DONE;
     }

@@ -14,6 +14,7 @@
 #include <string.h>
 #include <unistd.h>
 
+#include "base/fault_point.h"
 #include "stores/sqlite/ddl.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/fence.h"
@@ -139,6 +140,7 @@ static enum fh_code remove_file(const struct fh_sqlite_place *place, struct fh_e
     enum fh_code code = fh_sqlite_file_remove(place, "", &removed, error);
     if (code == FH_OK && removed) {
         code = fh_sqlite_directory_sync(place->directory, error);
+        fh_fault_point("sqlite.erase.unnamed");
     }
     removed = false;
     if (code == FH_OK) {
@@ -216,9 +218,11 @@ static enum fh_code make_file(const struct fh_sqlite_conn *conn, struct fh_reque
     if (code == FH_OK) {
         code = sync_file(path, &request->error);
     }
+    fh_fault_point("sqlite.home.filled");
     if (code == FH_OK && rename(path, place->path) != 0) {
         code = fh_sqlite_path_error(&request->error, place->path, errno);
     }
+    fh_fault_point("sqlite.home.named");
     if (code == FH_OK) {
         code = fh_sqlite_directory_sync(place->directory, &request->error);
     }
@@ -347,6 +351,7 @@ enum fh_code fh_sqlite_homes_erase_file(struct fh_sqlite_conn *conn, struct fh_r
     code = look(conn, request, &present);
     if (code == FH_OK) {
         code = end_fence(conn, request);
+        fh_fault_point("sqlite.erase.fence");
     }
     if (code == FH_OK || code == FH_NO_TENANT) {
         request->error = (struct fh_error)FH_ERROR_INIT;
@@ -455,9 +460,11 @@ static enum fh_code make_namespace(struct fh_sqlite_homes *homes, struct fh_sqli
     if (code == FH_OK && !fh_sqlite_conn_in_transaction(conn)) {
         code = fh_error_set(&request->error, FH_INTERNAL, "the transaction was lost");
     }
+    fh_fault_point("sqlite.home.tables");
     if (code == FH_OK) {
         code = finish(conn, &request->error);
     }
+    fh_fault_point("sqlite.home.committed");
     settle(homes, conn->place->number, code == FH_OK ? &count : NULL);
     return code;
 }
@@ -535,6 +542,7 @@ enum fh_code fh_sqlite_homes_erase_namespace(struct fh_sqlite_conn *conn,
     if (code == FH_OK) {
         code = drop_one(conn, TABLES_OF_APPLICATION " LIMIT 1", true, more, request);
     }
+    fh_fault_point("sqlite.erase.table");
     if (code != FH_OK || *more) {
         return code;
     }

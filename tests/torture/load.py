@@ -195,7 +195,9 @@ class Load:
         """What is there before the move: counters, seats, and `rows` records that nobody touches."""
         cache = {}
         for key in range(COUNTERS):
+            one = self.history.begin(0, self.tenant, f"c{key}", "add", 0)
             self.insert(cache, "counters", f"c{key}", n=d.Value(integer_value=0))
+            History.end(one, OK, 0)
         for key in range(SEATS):
             holder = f"{self.tenant}/first-{key}"
             one = self.history.begin(0, self.tenant, f"s{key}", "put", holder)

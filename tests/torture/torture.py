@@ -1,12 +1,14 @@
 """Moves under fire: `./dev torture`.
 
-One run: a new tenant with a load on both servers, a move from one store to another, and one thing
-that goes wrong in it: the mover is killed, or stopped and woken too late, at a named step; a server
-or a database is killed or frozen; a connection is cut or slow. Then the move must come to its end
-all by itself, exactly one home must be open, every record must read as the clients' history
-demands, and every acknowledged request must have one audit event.
+One run: a new tenant with a load on both servers, a move from one home to another (of any tier, in the
+same store or another one), and one thing that goes wrong in it: the mover is killed, or stopped and
+woken too late, at a named step, also inside an engine that makes or drops a home; a server or a
+database is killed or frozen; a connection is cut or slow; a new version of the schema comes. Then the
+move must come to its end all by itself, exactly one home must be open, at the newest version, every
+record must read as the clients' history demands, every acknowledged request must have one audit
+event, and the stores must hold nothing but that home. Then the tenant is deleted, and they must hold nothing.
 
-The last lines are the counts: lost, duplicated, resurrected, foreign, failed, stuck.
+The last lines are the counts: lost, duplicated, resurrected, foreign, failed, stuck, left.
 """
 
 import argparse
@@ -15,7 +17,6 @@ import itertools
 import os
 import pathlib
 import random
-import re
 import signal
 import sys
 import threading
@@ -24,20 +25,21 @@ import time
 sys.path.insert(0, str(pathlib.Path(__file__).parents[1] / "lib/python"))
 sys.path.insert(0, str(pathlib.Path(__file__).parent))
 
+import faults  # noqa: E402
 import grpc  # noqa: E402
+import homes  # noqa: E402
 from checker import check  # noqa: E402
 from freehold_testing import stubs  # noqa: E402
 from freehold_testing.process import until  # noqa: E402
 from load import Load  # noqa: E402
-from world import STORES, World  # noqa: E402
+from world import World  # noqa: E402
 
 m = stubs.move_admin
+t = stubs.tenant_admin
 SETTLED_TRIES = 9000  # of 10 ms: a move that takes longer is stuck
+CANCEL_TRIES = 50
 CRASHED = 137
 PATIENCE_S = 90
-PAIRS = [
-    (a, b) for a, b in itertools.permutations(STORES, 2) if {a, b} != {"sqa", "sqb"}
-] + [("sqa", "sqb"), ("sqb", "sqa")]  # fmt: skip
 # Steps that only a claim after a crash comes by: another mover is killed first, here.
 AFTER_A_CRASH = {
     "look": ("move.switch", "move.freeze.done"),
@@ -47,20 +49,13 @@ AFTER_A_CRASH = {
     "reset": ("move.start_view", "move.create.done"),
 }
 CALLED_OFF = {"erase_target"}
-# Two movers at once: where the first sleeps, and where the one that took over does.
-OVERLAP_EARLY = ("move.copy_apply", "move.round_apply", "move.final_apply", "move.close", "move.switch")
-OVERLAP_LATE = ("move.verify_source", "move.freeze", "move.switch.done")
-WORDS = ("lost", "duplicated", "resurrected", "foreign", "failed", "stuck", "order")
+WORDS = ("lost", "duplicated", "resurrected", "foreign", "failed", "stuck", "left", "order")
 DONE = m.MovePhase.MOVE_PHASE_DONE
 ENDED = {DONE, m.MovePhase.MOVE_PHASE_CANCELLED, m.MovePhase.MOVE_PHASE_FAILED}
 
 
-def steps(source):
-    """The names in migrator/steps.h, before and behind each."""
-    text = (pathlib.Path(source) / "migrator/steps.h").read_text(encoding="utf-8")
-    names = re.findall(r"^    STEP\(\w+, (\w+)\)", text, re.MULTILINE)
-    assert len(names) > 10, "migrator/steps.h is not read as it was"
-    return [f"move.{name}{suffix}" for name in names for suffix in ("", ".done")]
+def tier(home):
+    return t.Placement.Tier.Value(f"TIER_{home.tier.upper()}")
 
 
 class Run:
@@ -76,6 +71,7 @@ class Run:
         self.env = {"FREEHOLD_SEED_BUG": bug} if bug else {}
         self.faults = []
         self.reached = False  # the fault took place
+        self.rolls = False
 
     def name(self):
         return f"{self.source}->{self.target} {' '.join(map(str, self.fault))}"
@@ -88,7 +84,8 @@ class Run:
     def start_move(self):
         request = m.StartMoveRequest(
             tenant=f"tenants/{self.tenant}",
-            target_store=f"stores/{self.target}",
+            target_store=f"stores/{self.target.store}",
+            target_tier=tier(self.target),
             reason="torture",
             request_id=f"run-{self.number}",
         )
@@ -168,6 +165,66 @@ class Run:
             return ended
         return self.await_end()
 
+    def hurt_engine(self, kind, point, before=None, undo=False):
+        """Killed, or stopped for a while, inside an engine: it may hold a home's lock, so it is always
+        woken. `before`: where another is killed first, `undo`: whose move is called off then."""
+        if before:
+            first = self.world.mover({**self.env, "FREEHOLD_CRASH_AT": before})
+            first.await_ready()
+            self.start_move()
+            assert first.await_ended() == CRASHED, first.log()[-4000:]
+            if undo:
+                self.call_off()
+        variable = "FREEHOLD_CRASH_AT" if kind == "kill" else "FREEHOLD_STOP_AT"
+        mover = self.world.mover({**self.env, variable: point})
+        mover.await_ready()
+        if not before:
+            self.start_move()
+        until(
+            lambda: mover.process.poll() is not None or mover.is_stopped() or self.has_ended(),
+            f"{point} or the end",
+        )
+        self.reached = mover.process.poll() is not None or mover.is_stopped()
+        self.world.mover(self.env).await_ready()
+        if kind == "stop" and self.reached:
+            time.sleep(self.rng.random() * 1.5)
+            mover.signal(signal.SIGCONT)
+        return self.await_end()
+
+    def undo(self, kind, point):
+        return self.hurt_engine(kind, point, before="move.copy_apply.done", undo=True)
+
+    def late(self):
+        """A mover sleeps before it makes the target's home; the move is called off by another; then it wakes."""
+        first = self.world.mover({**self.env, "FREEHOLD_STOP_AT": "move.create"})
+        first.await_ready()
+        self.start_move()
+        until(first.is_stopped, "move.create")
+        self.call_off()
+        self.world.mover(self.env).await_ready()
+        ended = self.await_end()
+        first.signal(signal.SIGCONT)
+        self.reached = True
+        time.sleep(0.5)  # what it does by then is judged; what it does later, with the next run
+        return ended
+
+    def roll_out(self, how, point):
+        """A new version of the schema comes while the mover stands at a step; then it goes on, or another does."""
+        first = self.world.mover({**self.env, "FREEHOLD_STOP_AT": point})
+        first.await_ready()
+        self.start_move()
+        until(lambda: first.is_stopped() or self.has_ended(), f"{point} or the end")
+        self.reached = first.is_stopped()
+        self.world.begin_rollout()
+        self.rolls = True
+        time.sleep(self.rng.random() * 0.6)
+        if how == "killed":
+            first.kill()
+            self.world.mover(self.env).await_ready()
+        else:
+            first.signal(signal.SIGCONT)
+        return self.await_end()
+
     def overlap(self, early, late):
         """One mover sleeps at a step; another takes over and sleeps further on, while clients write to what it
         has opened again; then the first wakes, and then the second: two that both believe."""
@@ -242,13 +299,17 @@ class Run:
 
     def call_off(self):
         """Somewhere; or too late, which is refused and changes nothing. True: it was in time."""
-        try:
-            self.moves().CancelMove(m.CancelMoveRequest(name=self.move, reason="torture"))
-            return True
-        except grpc.RpcError as error:
-            if error.code() != grpc.StatusCode.FAILED_PRECONDITION:
-                raise
-            return False
+        for _ in range(CANCEL_TRIES):
+            try:
+                self.moves().CancelMove(m.CancelMoveRequest(name=self.move, reason="torture"))
+                return True
+            except grpc.RpcError as error:
+                if error.code() == grpc.StatusCode.FAILED_PRECONDITION:
+                    return False
+                # A mover that sleeps may hold the move's row until the catalog ends its transaction.
+                if error.code() != grpc.StatusCode.UNAVAILABLE:
+                    raise
+        raise AssertionError("the move cannot be called off")
 
     def cancel(self):
         self.world.mover(self.env).await_ready()
@@ -264,10 +325,12 @@ class Run:
             text = f"phase {self.end.phase if self.end else '?'}: {self.end.message if self.end else ''}"
             self.faults.append(("stuck", text))
             return
-        fences = self.world.fences(self.tenant)
         home = self.target if self.end.phase == DONE else self.source
-        if fences != {home: (2 if self.end.phase == DONE else 1, "open")}:
-            self.faults.append(("stuck", f"fences {fences}, the move ended as {self.end.phase}"))
+        found = self.world.homes(self.tenant)
+        if found != {home: (2 if self.end.phase == DONE else 1, "open", str(self.world.version))}:
+            told = {str(one): what for one, what in found.items()}
+            self.faults.append(("stuck", f"homes {told}, the move ended as {self.end.phase}"))
+        self.faults += [("left", text) for text in self.world.left_over(self.tenant, home)]
         if self.end.phase == m.MovePhase.MOVE_PHASE_FAILED:
             self.faults.append(("failed", f"the move: {self.end.message}"))
         self.load.hurting.clear()
@@ -275,10 +338,24 @@ class Run:
         still = [r for r in self.load.rows("items") if "still-" in r.name]
         if len(still) != self.rows:
             self.faults.append(("lost", f"{len(still)} of {self.rows} untouched records"))
+        columns = {frozenset(r.fields) for r in still}
+        extra = {self.world.extra()} - {None}
+        if columns != {frozenset({"id", "body"} | extra)}:
+            self.faults.append(("lost", f"columns {columns}"))
         for found in check(self.load.history, {self.tenant: self.request_ids()}):
             self.faults.append((found.word, str(found)))
         for method, answer in self.load.failed:
             self.faults.append(("failed", f"{method}: {answer}"))
+
+    def forget(self):
+        """The tenant's end: nothing of it is left."""
+        name = f"tenants/{self.tenant}"
+        try:
+            self.world.servers[0].tenants.DeleteTenant(t.DeleteTenantRequest(name=name))
+        except grpc.RpcError as error:
+            self.faults.append(("failed", f"DeleteTenant: {error.code().name} {error.details()}"))
+            return
+        self.faults += [("left", text) for text in self.world.left_over(self.tenant, None)]
 
     def request_ids(self):
         server = self.world.servers[0]
@@ -294,7 +371,12 @@ class Run:
 
     def run(self):
         server = self.world.servers[0]
-        self.tenant = server.create_tenant(f"t-{os.getpid()}-{self.number}", self.source)
+        request = t.CreateTenantRequest(
+            tenant=t.Tenant(slug=f"t-{os.getpid()}-{self.number}"),
+            store=f"stores/{self.source.store}",
+            tier=tier(self.source),
+        )
+        self.tenant = server.tenants.CreateTenant(request).uid
         token = server.tenant_token(self.tenant, "writer")
         self.load = Load(self.world.servers, self.tenant, token, self.number)
         self.load.prepare(self.rows)
@@ -304,6 +386,10 @@ class Run:
         try:
             ended = {
                 "mover": self.hurt_mover,
+                "engine": self.hurt_engine,
+                "undo": self.undo,
+                "late": self.late,
+                "rollout": self.roll_out,
                 "overlap": self.overlap,
                 "server": self.hurt_server,
                 "postgres": self.hurt_postgres,
@@ -316,47 +402,15 @@ class Run:
             self.load.stop(PATIENCE_S)
             if not ended:
                 self.world.keep_logs()
+        if self.rolls and (why := self.world.await_rollout()):
+            self.faults.append(("stuck", f"the rollout: {why}"))
         self.judge(ended)
+        if ended:
+            self.forget()
+        if self.faults:
+            self.world.keep_logs()
         self.world.forget_movers()
         return self.faults
-
-
-def faults_of(pair, points):
-    """Everything that can go wrong with a pair, in a fixed order."""
-    yield ("nobody",)
-    for point in points:
-        yield ("mover", "kill", point)
-        yield ("mover", "stop", point)
-    for early, late in itertools.product(OVERLAP_EARLY, OVERLAP_LATE):
-        yield ("overlap", early, late)
-    for kind in ("kill", "freeze"):
-        yield ("server", kind)
-        for name in [s for s in pair if s.startswith("pg")] + ["catalog"]:
-            yield ("postgres", kind, name)
-    for kind in ("cut", "slow"):
-        for name in [s for s in pair if s.startswith("pg")] + ["catalog"]:
-            yield ("network", kind, name)
-    yield ("cancel",)
-
-
-def plan(count, seed, points):
-    """`count` runs, spread evenly: every fault over the pairs, every pair over the faults."""
-    everything = [(pair, fault) for pair in PAIRS for fault in faults_of(pair, points)]
-    rng = random.Random(seed)
-    rng.shuffle(everything)
-    by_fault = collections.defaultdict(list)
-    for pair, fault in everything:
-        by_fault[fault].append(pair)
-    runs = []
-    while len(runs) < count:
-        added = False
-        for fault, pairs in by_fault.items():
-            if pairs:
-                runs.append((pairs.pop(), fault))
-                added = True
-        if not added:
-            runs += rng.choices(everything, k=count - len(runs))
-    return runs[:count]
 
 
 BUGS = {
@@ -376,13 +430,13 @@ class Tally:
         self.done = self.bad = self.reached = self.requests = 0
         self.longest_s = 0.0
 
-    def add(self, run, faults):
+    def add(self, run, found):
         self.done += 1
-        self.bad += bool(faults)
+        self.bad += bool(found)
         self.reached += run.reached
         self.requests += sum(run.load.codes.values())
         self.longest_s = max(self.longest_s, run.load.longest_s)
-        for word, _ in faults:
+        for word, _ in found:
             self.counts[word] += 1
 
     def tell(self):
@@ -395,24 +449,25 @@ class Tally:
 
 def one(world, tally, run, title):
     started = time.monotonic()
-    faults = run.run()
-    tally.add(run, faults)
-    for word, text in faults:
+    found = run.run()
+    tally.add(run, found)
+    for word, text in found:
         print(f"  {word}: {text}"[:600], flush=True)
     print(
-        f"{'FAIL' if faults else 'ok':5}{title} {run.name():60} {time.monotonic() - started:5.1f} s  "
+        f"{'FAIL' if found else 'ok':5}{title} {run.name():64} {time.monotonic() - started:5.1f} s  "
         f"{len(run.load.history.calls)} calls{'' if run.reached else '  (not reached)'}",
         flush=True,
     )
-    return faults
+    return found
 
 
 def torture(world, options):
-    runs = plan(options.runs, options.seed, steps(options.source))
+    faults.check_engine_points(options.source)
+    runs = faults.Plan(options.seed, faults.move_points(options.source)).runs(options.runs)
     if options.fault:
         runs = [(pair, tuple(options.fault.split())) for pair, _ in runs]
     if options.pair:
-        runs = [(tuple(options.pair.split(":")), fault) for _, fault in runs]
+        runs = [(tuple(map(homes.Home.parse, options.pair.split(":"))), fault) for _, fault in runs]
     tally = Tally()
     begun = time.monotonic()
     for number, (pair, fault) in enumerate(runs):
@@ -432,7 +487,8 @@ def seeded_bugs(world, options):
     numbers = itertools.count(10_000)
     for bug, fault in BUGS.items():
         tally = Tally()
-        pairs = itertools.cycle(PAIRS)
+        # Another store: what stays in one may go within it, where there is nothing to forget.
+        pairs = itertools.cycle(pair for pair in homes.pairs() if pair[0].store != pair[1].store)
         for number in range(options.runs):
             run = Run(world, next(numbers), next(pairs), fault, options.rows, bug)
             if one(world, tally, run, f"{bug} {number + 1}"):
@@ -447,10 +503,10 @@ def seeded_bugs(world, options):
 
 def main():
     parser = argparse.ArgumentParser(prog="./dev torture", description=__doc__)
-    parser.add_argument("--runs", type=int, default=300)
+    parser.add_argument("--runs", type=int, default=300, help="0: every pair with every fault")
     parser.add_argument("--seed", type=int, default=1)
     parser.add_argument("--rows", type=int, help="records that nobody touches (300; bugs: 3000)")
-    parser.add_argument("--pair", help="source:target")
+    parser.add_argument("--pair", help="source:target, as in pga.schema:sqb.database")
     parser.add_argument("--fault", help="its words, as a run prints them")
     parser.add_argument("--bug", help="a seeded bug of the mover")
     parser.add_argument("--bugs", action="store_true", help="all of them, each must be found")

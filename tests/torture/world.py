@@ -7,18 +7,22 @@ Everything is on loopback, in one temporary folder, and stopped by process id.
 import os
 import pathlib
 import shutil
-import sqlite3
 import tempfile
+import time
 
+import grpc
+import homes
+from freehold_testing import stubs
 from freehold_testing.migrator import Migrator
 from freehold_testing.postgres import Cluster
 from freehold_testing.relay import Relay
 from freehold_testing.server import Server
 from load import SCHEMA
 
-STORES = ("pga", "pgb", "sqa", "sqb")
-MODES = {1: "open", 2: "frozen", 3: "closed", 4: "incoming"}
 TAKEOVER_MS = 400
+ROLLOUT_TRIES = 9000  # of 10 ms
+LEFT_TRIES = 50  # of 100 ms: what is being cleared away when it is looked at
+ROLLED = stubs.schema.ROLLOUT_PHASE_DONE
 
 
 class World:
@@ -30,6 +34,8 @@ class World:
         self.servers = []
         self.movers = []
         self.mover_count = 0
+        self.files = list(SCHEMA)
+        self.left = set()  # left over, and told once
         try:
             self.build()
         except BaseException:
@@ -60,6 +66,7 @@ class World:
                 folder,
                 *("--catalog", self.catalog),
                 *("--moves-max", "0"),
+                *("--takeover-ms", str(TAKEOVER_MS)),
             )
         )
 
@@ -81,28 +88,80 @@ class World:
                 mover.kill()
         self.movers = []
 
-    def fences(self, tenant):
-        """{store: (epoch, mode)}, from the stores themselves."""
+    # What the stores hold
+
+    def homes(self, tenant):
+        """{home: (epoch, mode, schema version)}, from the stores themselves."""
         found = {}
-        for name in ("pga", "pgb"):
-            lines = self.clusters[name].sql(
-                f"select epoch, mode from fh_shared.fh_fence where tenant_id = '{tenant}'",
-                database="freehold",
-            )
-            for line in lines.split():
-                epoch, mode = line.split("|")
-                found[name] = (int(epoch), MODES[int(mode)])
-        for name in ("sqa", "sqb"):
-            for path in (self.folder / name).glob("*.db"):
-                db = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=30)
-                rows = db.execute(
-                    "select epoch, mode from fh_fence where tenant_id = ?",
-                    (bytes.fromhex(tenant.replace("-", "")),),
-                ).fetchall()
-                db.close()
-                for epoch, mode in rows:
-                    found[name] = (epoch, MODES[mode])
+        for store in homes.STORES:
+            if store in self.clusters:
+                found |= homes.postgres_homes(self.clusters[store], store, tenant)
+            else:
+                found |= homes.sqlite_homes(self.folder / store, store, tenant)
         return found
+
+    def things(self):
+        found = set()
+        for store in homes.STORES:
+            if store in self.clusters:
+                found |= homes.postgres_things(self.clusters[store], store)
+            else:
+                found |= homes.sqlite_things(self.folder / store, store)
+        return found
+
+    def left_over(self, tenant, home):
+        """What there is besides the tenant's home (None: of a tenant that was deleted), and what is missing."""
+        wanted = home.things(tenant) if home else set()
+        for _ in range(LEFT_TRIES):
+            found = self.things() - self.left
+            if found == wanted:
+                return []
+            time.sleep(0.1)
+        self.left |= found - wanted
+        return [f"left: {one}" for one in found - wanted] + [f"missing: {one}" for one in wanted - found]
+
+    # Versions of the schema: an extra column and an index come and go.
+
+    @property
+    def version(self):
+        return len(self.files)
+
+    def extra(self):
+        """The name of the column that is there besides; None."""
+        step = (len(self.files) - len(SCHEMA)) % 4
+        return f"extra_{len(self.files) - step}" if step else None
+
+    def begin_rollout(self):
+        number = len(self.files)
+        sql = (
+            f"alter table items add column extra_{number} integer not null default {number};",
+            f"create index items_body_{number} on items (body);",
+            f"drop index items_body_{number - 1};",
+            f"alter table items drop column extra_{number - 3};",
+        )[(number - len(SCHEMA)) % 4]
+        self.files.append((f"{number + 1:04}_torture.sql", sql))
+        migrations = [stubs.schema.Migration(name=name, sql=text) for name, text in self.files]
+        request = stubs.schema.ApplySchemaRequest(migrations=migrations, no_wait=True, reason="torture")
+        self.servers[0].schemas.ApplySchema(request)
+
+    def await_rollout(self):
+        """None, or why it does not come to its end; then it is called off, for the next run's sake."""
+        request = stubs.schema.GetRolloutRequest(name="rollouts/-")
+        schemas = self.servers[0].schemas
+        found = None
+        for _ in range(ROLLOUT_TRIES):
+            try:
+                found = schemas.GetRollout(request)
+            except grpc.RpcError:  # asked again
+                continue
+            if found.phase == ROLLED:
+                return None
+            if found.message:
+                break
+            time.sleep(0.01)
+        all_homes = schemas.ListRolloutHomes(stubs.schema.ListRolloutHomesRequest(name="rollouts/-"))
+        schemas.CancelRollout(stubs.schema.CancelRolloutRequest(name=found.name, reason="torture"))
+        return f"{found} {all_homes}".replace("\n", " ")
 
     def keep(self):
         """Where what a failed run leaves is kept: beside the build, not in the temporary folder."""

@@ -55,9 +55,56 @@ static void refuses_sleepers_that_wake_early(void **state)
     with_pair(FH_TIER_SHARED, FH_TIER_DATABASE, false, kit_wake_early_at);
 }
 
+static bool hook_is_met(const struct kit *kit)
+{
+    return kit->hook_met;
+}
+
+static bool sleeper_has_ended(const struct kit *kit)
+{
+    struct fh_migrator_stats stats;
+    fh_migrator_stats(kit->migrators[0], &stats);
+    return stats.running == 0;
+}
+
+/* A home that is made behind a cancel is nobody's, and goes again. */
+static void made_too_late(enum fh_tier target)
+{
+    struct kit kit;
+    struct fh_fence fence;
+    struct fh_move_settings settings = kit_quick();
+    kit_pair = (struct kit_pair){.tiers = {FH_TIER_SHARED, target}};
+    kit_open(&kit, KIT_MEMORY);
+    kit_preload(&kit, 20);
+    kit_create_move(&kit, &settings);
+    kit.hook_step = FH_STEP_CREATE;
+    kit.hook_nth = 1;
+    kit.hook_answer = FH_HOOK_HOLD;
+    (void)kit_start_migrator(&kit, 0);
+    kit_turn_until(&kit, hook_is_met);
+    kit_wish(&kit, FH_MOVE_WISH_CANCEL);
+    (void)kit_start_migrator(&kit, 1);
+    kit_wait_phase(&kit, FH_MOVE_CANCELLED);
+    fh_run_release(kit.hooked);
+    kit_turn_until(&kit, sleeper_has_ended);
+    assert_int_equal(kit_fence(&kit, 1, 2, &fence), FH_NO_TENANT);
+    kit_check(&kit, 0, 1);
+    kit_close(&kit);
+    kit_pair = (struct kit_pair){.tiers = {FH_TIER_SHARED, FH_TIER_SHARED}};
+}
+
+static void takes_away_what_was_made_too_late(void **state)
+{
+    (void)state;
+    for (size_t i = 0; i < sizeof(tiers) / sizeof(tiers[0]); i++) {
+        made_too_late(tiers[i]);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
+        cmocka_unit_test(takes_away_what_was_made_too_late),
         cmocka_unit_test(moves_there_and_back),
         cmocka_unit_test(catches_up),
         cmocka_unit_test(survives_crashes),
