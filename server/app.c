@@ -1,6 +1,6 @@
 /* Happy path: fh_app_start() builds what needs no loop, startup.c the rest; a signal stops:
- * listeners drain first, then moves, sagas, HTTP, stores, router, catalog, and at last timers and
- * signals, after which the loop has nothing left and ends.
+ * listeners drain first, then probes, moves, sagas, HTTP, stores, router, catalog, and at last
+ * timers and signals, after which the loop has nothing left and ends.
  *
  * Failures: whatever is NULL was never built and is passed over on the way down. */
 #include "server/app.h"
@@ -165,6 +165,15 @@ static enum fh_code open_router(struct fh_app *app, struct fh_error *error)
         rollouts.actor = fh_str_of(program_name(app->kind));
         code = fh_roller_create(&app->env, app->catalog, app->router, app->schemas, &rollouts,
                                 &app->roller);
+    }
+    if (code == FH_OK && app->kind == FH_APP_SERVER) {
+        const struct fh_prober_parts parts = {.env = &app->env,
+                                              .catalog = app->catalog,
+                                              .router = app->router,
+                                              .provisioner = app->provisioner};
+        const struct fh_prober_options probes = {.interval_us =
+                                                     app->config.probe_interval_s * 1000000};
+        code = fh_prober_create(&parts, &probes, &app->prober);
     }
     if (code == FH_OK && app->config.moves_max > 0) {
         struct fh_migrator_options moves;
@@ -399,14 +408,26 @@ static void migrator_closed_cb(void *arg)
     }
 }
 
-static void rpc_stopped_cb(void *arg)
+static void prober_closed_cb(void *arg)
 {
     struct fh_app *app = arg;
-    app->rpc = NULL;
+    app->prober = NULL;
+    app->services.prober = NULL;
     if (app->migrator != NULL) {
         fh_migrator_close(app->migrator, migrator_closed_cb, app);
     } else {
         migrator_closed_cb(app);
+    }
+}
+
+static void rpc_stopped_cb(void *arg)
+{
+    struct fh_app *app = arg;
+    app->rpc = NULL;
+    if (app->prober != NULL) {
+        fh_prober_close(app->prober, prober_closed_cb, app);
+    } else {
+        prober_closed_cb(app);
     }
 }
 

@@ -14,6 +14,7 @@
 #include "base/env.h"
 #include "base/error.h"
 #include "migrator/migrator.h"
+#include "prober/prober.h"
 #include "router/catalog.h"
 #include "router/follower.h"
 #include "router/provision.h"
@@ -56,6 +57,7 @@ struct fh_app {
     struct fh_provisioner *provisioner;
     struct fh_migrator *migrator; /* NULL: moves_max is 0 */
     struct fh_roller *roller;
+    struct fh_prober *prober; /* servers only */
     struct fh_verifier *verifier;
     struct fh_authenticator authenticators[2]; /* tenant, operator */
     struct fh_metrics *metrics;

@@ -150,12 +150,36 @@ static void move_metrics(const struct fh_app *app, struct fh_buf *out)
     }
 }
 
+static void probe_metrics(const struct fh_app *app, struct fh_buf *out)
+{
+    struct fh_prober_stats stats;
+    if (app->prober == NULL) {
+        return;
+    }
+    fh_prober_stats(app->prober, &stats);
+    fh_metrics_head(out, "freehold_probe_runs_total", "counter", "Runs of the prober that ended.");
+    fh_metrics_sample(out, "freehold_probe_runs_total", NULL, NULL, (double)stats.runs);
+    fh_metrics_head(out, "freehold_probe_failures", "counter",
+                    "Probes that found a layer of the isolation gone, by layer; none: that could "
+                    "not find out.");
+    for (int layer = 0; layer < FH_PROBE_LAYERS; layer++) {
+        fh_metrics_sample(out, "freehold_probe_failures", "layer",
+                          fh_probe_layer_name((enum fh_probe_layer)layer),
+                          (double)stats.failures[layer]);
+    }
+    fh_metrics_head(out, "freehold_probe_last_ok_seconds", "gauge",
+                    "Wall time of the last run in which everything held; 0: none yet.");
+    fh_metrics_sample(out, "freehold_probe_last_ok_seconds", NULL, NULL,
+                      (double)stats.last_ok_us / 1e6);
+}
+
 void fh_app_metrics_source(struct fh_buf *out, void *arg)
 {
     const struct fh_app *app = arg;
     router_metrics(app, out);
     move_metrics(app, out);
     rollout_metrics(app, out);
+    probe_metrics(app, out);
     store_metric(app, out, "freehold_store_requests_total", "counter", "Requests submitted.",
                  figure_submitted);
     store_metric(app, out, "freehold_store_failures_total", "counter",

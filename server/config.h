@@ -48,6 +48,8 @@
     NUMBER(moves_max, 4, 0, 64, "moves of tenants carried out here at once; 0: none")              \
     NUMBER(takeover_ms, 5000, 100, 600000,                                                         \
            "how long another's move must stand still before it is taken over")                     \
+    NUMBER(probe_interval_s, 0, 0, 86400,                                                          \
+           "seconds between two runs of the prober, which makes canary tenants; 0: none")          \
     FLAG(once, "freehold-migrator only: end when no move is left")                                 \
     FLAG(pump, "use the fallback poller (a pump thread) even if the nested one works")
 

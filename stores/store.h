@@ -67,6 +67,13 @@ struct fh_probe {
                                have roles */
 };
 
+/* Whose fence the probe's statement asks for: that of the home it is sent to, so that it is not the
+ * fence that stops what the row's own layers are to stop. */
+static inline const struct fh_uuid *fh_probe_owner(const struct fh_probe *probe)
+{
+    return fh_uuid_is_nil(&probe->place) ? &probe->context : &probe->place;
+}
+
 enum fh_op {
     FH_OP_GET,
     FH_OP_LIST,

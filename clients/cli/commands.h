@@ -11,6 +11,7 @@ extern const struct fh_command fh_token_commands[];
 extern const struct fh_command fh_data_commands[];
 extern const struct fh_command fh_audit_commands[];
 extern const struct fh_command fh_move_commands[];
+extern const struct fh_command fh_probe_commands[];
 extern const struct fh_command fh_context_commands[];
 
 /* All of them, in the order of help; and the options every command has. */

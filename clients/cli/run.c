@@ -31,8 +31,9 @@ const struct fh_option fh_common_options[] = {
 size_t fh_commands_all(struct fh_command *out, size_t max)
 {
     const struct fh_command *const tables[] = {
-        fh_tenant_commands, fh_store_commands, fh_move_commands,  fh_schema_commands,
-        fh_token_commands,  fh_data_commands,  fh_audit_commands, fh_context_commands,
+        fh_tenant_commands, fh_store_commands, fh_move_commands,
+        fh_schema_commands, fh_token_commands, fh_data_commands,
+        fh_audit_commands,  fh_probe_commands, fh_context_commands,
     };
     size_t count = 0;
     for (size_t i = 0; i < sizeof(tables) / sizeof(tables[0]); i++) {

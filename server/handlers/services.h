@@ -9,6 +9,7 @@
 
 #include "base/env.h"
 #include "migrator/migrator.h"
+#include "prober/prober.h"
 #include "router/catalog.h"
 #include "router/provision.h"
 #include "router/roller.h"
@@ -29,6 +30,7 @@ struct fh_services {
     struct fh_page_keys *page_keys;
     struct fh_migrator *migrator; /* NULL: this server runs no moves */
     struct fh_roller *roller;     /* NULL: nor rollouts */
+    struct fh_prober *prober;     /* NULL: it has ended */
     const char *default_store;    /* for tenants created without one */
     bool stopping;                /* streams are to end by themselves */
 };
@@ -41,5 +43,6 @@ struct fh_rpc_service fh_tenant_admin_service(struct fh_services *services);
 struct fh_rpc_service fh_store_admin_service(struct fh_services *services);
 struct fh_rpc_service fh_schema_service(struct fh_services *services);
 struct fh_rpc_service fh_move_admin_service(struct fh_services *services);
+struct fh_rpc_service fh_probe_service(struct fh_services *services);
 
 #endif

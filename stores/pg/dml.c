@@ -21,7 +21,9 @@ static void get(const struct fh_pg_statement_key *key, struct fh_buf *out)
     fh_buf_add_text(out, " i on f.epoch = $2 and f.mode in (1, 2) and ");
     fh_pg_sql_predicate(out, key, "i.");
     fh_pg_sql_key_match(out, "i.", key->table, 3);
-    fh_buf_add_text(out, " where f.tenant_id = $1");
+    fh_buf_add_text(out, (key->flags & FH_PG_FENCE_OF_CONTEXT) == 0
+                             ? " where f.tenant_id = $1"
+                             : " where f.tenant_id = current_setting('fh.tenant')::uuid");
 }
 
 static void key_columns(struct fh_buf *out, const char *alias, const struct fh_table *table)

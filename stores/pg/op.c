@@ -144,16 +144,17 @@ struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op)
 
 uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op)
 {
-    if (op->request->probe != NULL && op->request->probe->skip_predicate) {
-        return FH_PG_NO_PREDICATE;
+    uint32_t flags = 0;
+    if (op->request->probe != NULL) {
+        flags = op->request->probe->skip_predicate ? FH_PG_NO_PREDICATE : FH_PG_FENCE_OF_CONTEXT;
     }
 #ifdef FREEHOLD_FAULTS
     const struct fh_isolation_faults *faults = op->store->store.faults;
     if (faults != NULL && faults->skip_predicate) {
-        return FH_PG_NO_PREDICATE;
+        flags |= FH_PG_NO_PREDICATE;
     }
 #endif
-    return 0;
+    return flags;
 }
 
 enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn)

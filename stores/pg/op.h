@@ -103,7 +103,7 @@ FH_MUST_CHECK enum fh_code fh_pg_op_send(struct fh_pg_op *op, struct fh_pg_conn 
                                          const struct fh_table *table, uint64_t extra);
 /* The tenant for a context statement: the scope's, but for probes and deliberate faults. */
 struct fh_uuid fh_pg_op_context_tenant(struct fh_pg_op *op);
-/* FH_PG_NO_PREDICATE when a probe or a test took layer one away. */
+/* What a probe or a test takes away from a read. */
 uint32_t fh_pg_op_fault_flags(const struct fh_pg_op *op);
 /* Sends FH_PG_CONTEXT_READ. */
 FH_MUST_CHECK enum fh_code fh_pg_op_send_context(struct fh_pg_op *op, struct fh_pg_conn *conn);

@@ -23,6 +23,9 @@ static void read_failed(struct fh_pg_op *op, unsigned index)
 static enum fh_code get_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_op_get *get = &op->request->as.get;
+    const struct fh_probe *probe = op->request->probe;
+    const struct fh_uuid *tenant =
+        probe != NULL && probe->skip_predicate ? fh_probe_owner(probe) : &op->request->scope.tenant;
     uint32_t flags = fh_pg_op_fault_flags(op);
     get->rows = FH_ARENA_ARRAY(op->request->arena, struct fh_row *, get->count);
     if (get->rows == NULL) {
@@ -31,7 +34,7 @@ static enum fh_code get_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     enum fh_code code = fh_pg_op_send_context(op, conn);
     for (size_t i = 0; i < get->count && code == FH_OK; i++) {
         struct fh_pg_params *params = fh_pg_op_params(op);
-        fh_pg_add_uuid(params, &op->request->scope.tenant);
+        fh_pg_add_uuid(params, tenant);
         fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);
         fh_pg_add_key(params, &get->keys[i]);
         code = fh_pg_op_send(op, conn, FH_PG_GET, flags, get->keys[i].table, 0);

@@ -79,10 +79,11 @@ enum fh_pg_statement_kind {
 enum fh_pg_statement_flag {
     FH_PG_SHOW_DELETED = 1 << 0,
     FH_PG_AFTER_KEY = 1 << 1,
-    FH_PG_NO_PREDICATE = 1 << 2, /* tests: layer one taken away */
+    FH_PG_NO_PREDICATE = 1 << 2, /* probes and tests: layer one taken away */
     FH_PG_ERASE_ALL = 1 << 3,
     FH_PG_UNTIL_KEY = 1 << 4,
     FH_PG_KEEP_EXISTING = 1 << 5,
+    FH_PG_FENCE_OF_CONTEXT = 1 << 6, /* probes: fh_probe_owner() */
 };
 
 /* Zeroed before it is filled: compared as bytes. */

@@ -76,8 +76,12 @@ static bool enforced(const struct fh_sqlite_conn *conn)
 
 uint32_t fh_sqlite_conn_text_flags(const struct fh_sqlite_conn *conn)
 {
-    uint32_t flags =
-        conn->probe != NULL && conn->probe->skip_predicate ? FH_SQLITE_TEXT_NO_PREDICATE : 0;
+    uint32_t flags = 0;
+    if (conn->probe != NULL) {
+        flags = conn->probe->skip_predicate
+                    ? FH_SQLITE_TEXT_FENCE_OF_FIRST | FH_SQLITE_TEXT_NO_PREDICATE
+                    : FH_SQLITE_TEXT_FENCE_OF_CONTEXT;
+    }
     if (conn->faults == NULL) {
         return flags;
     }

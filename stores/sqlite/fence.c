@@ -79,8 +79,9 @@ enum fh_code fh_sqlite_fence_guard(struct fh_request *request, const struct fh_f
 enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn, struct fh_request *request,
                                     sqlite3_stmt *statement)
 {
-    enum fh_code code =
-        fh_sqlite_owned(conn, statement, 0, &request->scope.tenant, &request->error);
+    const struct fh_uuid *owner =
+        request->probe != NULL ? fh_probe_owner(request->probe) : &request->scope.tenant;
+    enum fh_code code = fh_sqlite_owned(conn, statement, 0, owner, &request->error);
     if (code != FH_OK) {
         return code;
     }

@@ -29,9 +29,12 @@ static enum fh_code get_one(struct fh_sqlite_conn *conn, struct fh_request *requ
                             const struct fh_key *key, struct fh_row **out)
 {
     sqlite3_stmt *statement = NULL;
+    const struct fh_probe *probe = request->probe;
+    const struct fh_uuid *tenant =
+        probe != NULL && probe->skip_predicate ? fh_probe_owner(probe) : &request->scope.tenant;
     enum fh_code code = fh_sqlite_statement_get(
         conn, request->as.get.show_deleted ? FH_SQLITE_GET_ANY : FH_SQLITE_GET, key->table, 0,
-        &request->scope.tenant, &statement, &request->error);
+        tenant, &statement, &request->error);
     if (code != FH_OK) {
         return code;
     }

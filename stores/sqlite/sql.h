@@ -80,6 +80,9 @@ enum fh_sqlite_shape {
 
 #define FH_SQLITE_TEXT_NO_PREDICATE 1u
 #define FH_SQLITE_TEXT_NO_VIEWS 2u
+/* Probes: a read's fence is fh_probe_owner()'s, who is in the context, or ?1. */
+#define FH_SQLITE_TEXT_FENCE_OF_CONTEXT 4u
+#define FH_SQLITE_TEXT_FENCE_OF_FIRST 8u
 
 /* Whose tables a text is about. */
 struct fh_sqlite_text {

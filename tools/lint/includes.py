@@ -32,10 +32,11 @@ LAYERS = {
     "stores/": ("base/", "stores/"),
     "router/": ("base/", "stores/") + ENGINES,
     "migrator/": ("base/", "stores/", "router/") + ENGINES,
-    "server/": ("base/", "proto/", "stores/", "router/", "migrator/", "server/"),
+    "prober/": ("base/", "stores/", "router/") + ENGINES,
+    "server/": ("base/", "proto/", "stores/", "router/", "prober/", "migrator/", "server/"),
     "server/rpc/": ("base/", "proto/"),
     "clients/": ("base/", "proto/", "clients/"),
-    "tests/": ("base/", "proto/", "stores/", "router/", "migrator/", "server/", "clients/",
+    "tests/": ("base/", "proto/", "stores/", "router/", "prober/", "migrator/", "server/", "clients/",
                "tests/"),
 }
 
