@@ -7,7 +7,8 @@
  *           every row, each statement looked for (an earlier attempt may have made it), and made
  *   RUN     system tables if there are none; the old version's view goes; a dedicated home's fence
  *           locked, told, and required to be as the guard says; the changes; version; commit
- *   UNDO    stored rows do not fit what was made ahead: all of that goes again
+ *   UNDO    stored rows do not fit what was made ahead: all of that goes again, unless the home was
+ *           changed, or is being, since this session lost its lock: then it is another's
  *
  * Happy path of a small home: three round trips a version, and nothing outside of one transaction.
  *
@@ -70,6 +71,23 @@ static enum fh_code look_result(struct fh_pg_schema_state *state, const PGresult
     return code;
 }
 
+/* What was made ahead is ours to take away while nobody else changes the home, or has. */
+static enum fh_code undo_result(struct fh_pg_schema_state *state, unsigned index,
+                                const PGresult *result)
+{
+    uint32_t version = 0;
+    bool locked = false;
+    enum fh_code code = FH_OK;
+    if (index == 1) {
+        code = fh_pg_field_bool(result, 0, 0, &locked);
+        state->may_undo = locked;
+    } else if (index == 2) {
+        code = fh_pg_version_read(result, &version);
+        state->may_undo = state->may_undo && version == state->version;
+    }
+    return code;
+}
+
 static enum fh_code schema_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_pg_schema_state *state = op->state;
@@ -94,9 +112,12 @@ static enum fh_code schema_result(struct fh_pg_op *op, unsigned index, const PGr
         return FH_OK;
     case STAGE_AHEAD_LOOK:
         return index == 1 ? look_result(state, result) : FH_OK;
+    case STAGE_UNDO_OPEN:
+        return undo_result(state, index, result);
     case STAGE_AHEAD_DROP:
     case STAGE_AHEAD_MAKE:
     case STAGE_UNDO:
+    case STAGE_UNDO_CLOSE:
         return FH_OK;
     }
     return FH_INTERNAL;
@@ -206,10 +227,11 @@ static enum fh_pg_next schema_synced(struct fh_pg_op *op)
         return go(op, STAGE_AHEAD_MAKE);
     case STAGE_AHEAD_MAKE:
         return next_step(op);
+    case STAGE_UNDO_OPEN:
+        return go(op, state->may_undo ? STAGE_UNDO : STAGE_UNDO_CLOSE);
     case STAGE_UNDO:
-        if (state->at-- > 0) {
-            return go(op, STAGE_UNDO);
-        }
+        return go(op, state->at-- > 0 ? STAGE_UNDO : STAGE_UNDO_CLOSE);
+    case STAGE_UNDO_CLOSE:
         op->code = state->why;
         op->request->error = state->error;
         return FH_PG_DONE;
@@ -248,12 +270,19 @@ static bool rows_do_not_fit(struct fh_pg_op *op)
     }
 }
 
+static bool is_undoing(const struct fh_pg_schema_state *state)
+{
+    return state->stage == STAGE_UNDO_OPEN || state->stage == STAGE_UNDO ||
+           state->stage == STAGE_UNDO_CLOSE;
+}
+
 static void schema_failed(struct fh_pg_op *op, unsigned index)
 {
     struct fh_pg_schema_state *state = op->state;
     (void)index;
-    if (state->stage == STAGE_UNDO) {
-        op->failure.code = state->why;
+    if (is_undoing(state)) { /* a connection that is gone is worth another one */
+        op->failure.code =
+            op->failure.code == FH_UNAVAILABLE && op->attempts == 0 ? FH_UNAVAILABLE : state->why;
         op->request->error = state->error;
         return;
     }
@@ -271,17 +300,20 @@ static void schema_failed(struct fh_pg_op *op, unsigned index)
     if (state->step_count > 0 && misfit) {
         state->why = op->failure.code;
         state->error = op->request->error;
-        state->stage = STAGE_UNDO;
+        state->stage = STAGE_UNDO_OPEN;
         state->at = state->step_count - 1;
         op->retry_elsewhere = true;
     }
 }
 
-/* Sent anew from the start, but for an undo, which is what a failure is followed by. */
+/* Sent anew from the start, but for an undo, which is what a failure is followed by: on another
+ * connection, perhaps, so that begins with its locks. */
 static void schema_reset(struct fh_pg_op *op)
 {
     struct fh_pg_schema_state *state = op->state;
-    if (state != NULL && state->stage != STAGE_UNDO) {
+    if (state != NULL && is_undoing(state)) {
+        state->stage = STAGE_UNDO_OPEN;
+    } else {
         op->state = NULL;
     }
 }

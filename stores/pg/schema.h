@@ -13,7 +13,9 @@ enum fh_pg_schema_stage {
     STAGE_AHEAD_LOOK, /* what is there of statement `at`? */
     STAGE_AHEAD_DROP, /* an index that is not valid */
     STAGE_AHEAD_MAKE,
+    STAGE_UNDO_OPEN, /* the locks again, perhaps of another session; is the version as it was? */
     STAGE_UNDO,
+    STAGE_UNDO_CLOSE, /* the session's locks go */
 };
 
 struct fh_pg_schema_state {
@@ -30,6 +32,7 @@ struct fh_pg_schema_state {
     bool invalid;
     unsigned fence_at; /* which result of RUN is the fence; 0: none */
     unsigned sent;
+    bool may_undo;    /* what UNDO_OPEN found */
     enum fh_code why; /* of UNDO */
     struct fh_error error;
 };

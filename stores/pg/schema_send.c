@@ -5,6 +5,7 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/fault_point.h"
 #include "stores/pg/commit.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/keys.h"
@@ -110,14 +111,19 @@ static enum fh_code send_fence(struct fh_pg_op *op, struct fh_pg_conn *conn, con
     return code;
 }
 
-static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
+static enum fh_code send_version(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     char text[256];
     (void)snprintf(text, sizeof(text),
                    "select value::int8 from \"%s\".fh_meta where tenant_id = '" FH_PG_NIL_TENANT
                    "' and name = 'schema_version'",
                    fh_pg_op_namespace(op));
-    enum fh_code code = send_text(op, conn, text, NULL);
+    return send_text(op, conn, text, NULL);
+}
+
+static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    enum fh_code code = send_version(op, conn);
     if (code == FH_OK) {
         code = send_namespace(op, conn,
                               "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from "
@@ -213,6 +219,9 @@ static enum fh_code send_run(struct fh_pg_op *op, struct fh_pg_conn *conn)
         op->commits = true;
         code = send_text(op, conn, "commit", NULL);
     }
+    if (code == FH_OK && state->step_count > 0) { /* the lock of what went ahead */
+        code = send_text(op, conn, "select pg_advisory_unlock_all()", NULL);
+    }
     return code;
 }
 
@@ -291,6 +300,22 @@ static enum fh_code send_drop_index(struct fh_pg_op *op, struct fh_pg_conn *conn
     return send_text(op, conn, text, NULL);
 }
 
+/* Whoever has both locks is alone: with others ahead, and with others in a transaction. */
+static enum fh_code send_undo_open(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    const int64_t key = fh_pg_schema_key(&op->request->scope.home);
+    char text[128];
+    fh_fault_point("pg.schema.undo");
+    (void)snprintf(text, sizeof(text),
+                   "select pg_try_advisory_lock(%lld) and pg_try_advisory_lock(%lld)",
+                   (long long)~key, (long long)key);
+    enum fh_code code = send_settings(op, conn, lock_ms(op), true);
+    if (code == FH_OK) {
+        code = send_text(op, conn, text, NULL);
+    }
+    return code == FH_OK ? send_version(op, conn) : code;
+}
+
 static enum fh_code send_undo(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     const struct fh_pg_schema_state *state = op->state;
@@ -341,8 +366,12 @@ enum fh_code fh_pg_schema_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         return send_drop_index(op, conn, &state->steps[state->at]);
     case STAGE_AHEAD_MAKE:
         return send_text(op, conn, state->steps[state->at].sql, NULL);
+    case STAGE_UNDO_OPEN:
+        return send_undo_open(op, conn);
     case STAGE_UNDO:
         return send_undo(op, conn);
+    case STAGE_UNDO_CLOSE:
+        return send_text(op, conn, "select pg_advisory_unlock_all()", NULL);
     }
     return FH_INTERNAL;
 }

@@ -1,7 +1,10 @@
 /* Schema changes against a real server: the locks the generator speaks of are those the server
  * takes, what goes ahead lets others work, and what an attempt left is found by the next one. */
+#include <signal.h>
 #include <stdio.h>
 #include <stdlib.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include "stores/expr.h"
 #include "stores/pg/ddl.h"
@@ -281,6 +284,58 @@ static void test_rows_that_do_not_fit(void **state)
     (void)unsetenv("FREEHOLD_PG_SMALL_BYTES");
 }
 
+/* A process finds rows that do not fit, sleeps, and loses its connections; others mend the rows and
+ * change the home. What it wakes up to undo is theirs now. */
+static void test_late_undo(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct call change;
+    int status = 0;
+    assert_int_equal(setenv("FREEHOLD_PG_SMALL_BYTES", "-1", 1), 0);
+    moves_start(&f);
+    add_author(&f, 1);
+    set_score(&f, 1, small.as.integer);
+    fixture_close(&f);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct fixture child = f;
+        (void)setenv("FREEHOLD_STOP_AT", "pg.schema.undo", 1);
+        if (uv_loop_init(&child.loop) != 0 || uv_timer_init(&child.loop, &child.watchdog) != 0) {
+            _exit(99);
+        }
+        child.env.loop = &child.loop;
+        fixture_open(&child, 1);
+        call_init(&change, &child);
+        ask_change(&change);
+        _exit((int)call_run(&change, 20000));
+    }
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                               "select pg_terminate_backend(pid, 5000) from pg_stat_activity where "
+                               "usename = 'freehold_owner'"));
+    fixture_open(&f, 1);
+    set_score(&f, 1, 7);
+    call_init(&change, &f);
+    ask_change(&change);
+    assert_int_equal(call_run(&change, 20000), FH_OK);
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    assert_int_equal(WEXITSTATUS(status), FH_CHECK_VIOLATION);
+    assert_int_equal(
+        server_number(&f, "select count(*) from pg_constraint where conname like 'fh_c0_20%'"), 1);
+    assert_int_equal(
+        server_number(&f, "select count(*) from pg_class where relname like 'fh_x0_21%'"), 1);
+    assert_int_equal(server_number(&f, "select count(*) from pg_locks where locktype = 'advisory'"),
+                     0);
+    call_close(&change);
+    fixture_stop(&f);
+    (void)unsetenv("FREEHOLD_PG_SMALL_BYTES");
+}
+
 static int set_up(void **state)
 {
     (void)state;
@@ -291,8 +346,8 @@ static int set_up(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_locks_ahead), cmocka_unit_test(test_locks_at_once),
-        cmocka_unit_test(test_work_goes_on), cmocka_unit_test(test_killed_while_building),
-        cmocka_unit_test(test_rows_that_do_not_fit)};
+        cmocka_unit_test(test_locks_ahead),          cmocka_unit_test(test_locks_at_once),
+        cmocka_unit_test(test_work_goes_on),         cmocka_unit_test(test_killed_while_building),
+        cmocka_unit_test(test_rows_that_do_not_fit), cmocka_unit_test(test_late_undo)};
     return cmocka_run_group_tests(tests, set_up, NULL);
 }
