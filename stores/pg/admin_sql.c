@@ -21,6 +21,16 @@
 #define ATTRIBUTES \
     "noinherit nosuperuser nocreatedb nocreaterole noreplication nobypassrls connection limit "
 
+/* A tenant's read-only login may begin a transaction that writes, and PUBLIC may leave things in
+ * any database, as much as the disk holds. */
+#define NO_LITTER                                                                           \
+    "do $fh_admin$ begin\n"                                                                 \
+    "  execute format('revoke temporary on database %I from public', "                      \
+    "current_database());\n"                                                                \
+    "end $fh_admin$;\n"                                                                     \
+    "revoke execute on function pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),\n" \
+    "  pg_catalog.lo_from_bytea(oid, bytea) from public;\n"
+
 const struct fh_pg_admin_function fh_pg_admin_functions[] = {
     {"role_name", "tenant uuid, kind text", "text", "plpgsql",
      "\n"
@@ -157,7 +167,7 @@ enum fh_code fh_pg_admin_script(const char *owner, const char *serving, struct f
                          "revoke all on schema " FH_PG_ADMIN_SCHEMA " from public;\n"
                          "grant usage on schema " FH_PG_ADMIN_SCHEMA " to ");
     quoted(out, owner, '"');
-    fh_buf_add_text(out, ";\n");
+    fh_buf_add_text(out, ";\n" NO_LITTER);
     struct fh_buf body;
     fh_buf_init(&body, 4 * NAME_BYTES_MAX);
     fh_buf_add_text(&body, "select ");

@@ -222,6 +222,21 @@ const struct fh_pg_question fh_pg_questions[] = {
                                        "(d.datname || '_db', "
                                        "d.datname || '_db_ro')))",
      true},
+    {"databases", "readers can leave nothing in the store's database",
+     PARAMS "select 'database ' || d.datname, " NAME_OF(
+         "a.grantee") " || ' may make temporary tables in it, and so may readers; as superuser: "
+                      "revoke temporary on database ' || quote_ident(d.datname) || ' from ' "
+                      "|| " QUOTED(
+                          "a.grantee") " from p, pg_database d, lateral "
+                                       "aclexplode(coalesce(d.datacl, acldefault('d', d.datdba))) "
+                                       "a where "
+                                       "d.datname = current_database() and a.privilege_type = "
+                                       "'TEMPORARY' and "
+                                       "(a.grantee = 0 or a.grantee in (select oid from pg_roles "
+                                       "where rolname ~ " OURS
+                                       ")) and exists (select from pg_roles where rolname ~ " READER
+                                       ")",
+     true},
     {"databases", "every tenant's own database has its login",
      PARAMS "select 'database ' || d.datname, case when r.oid is null then 'its login ' || "
             "d.datname || '_db does not exist' else 'its login cannot connect' end || '; as owner: "

@@ -325,6 +325,12 @@ static void test_credentials(void **state)
                        space);
         assert_string_equal(as_reader(&call, text), DENIED);
         assert_string_equal(as_reader(&call, "create temporary table t (a int)"), "25006");
+        assert_string_equal(
+            as_reader(&call, "begin read write; create temporary table t (a int); commit"), DENIED);
+        if (dedicated[i] == FH_TIER_SCHEMA) {
+            assert_string_equal(as_reader(&call, "begin read write; select lo_create(0); commit"),
+                                DENIED);
+        }
         call_close(&call);
         issue(&f, dedicated[i], NULL, 0, &call);
         space = call.request.as.credential.namespace.data;

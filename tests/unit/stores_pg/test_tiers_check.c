@@ -74,6 +74,12 @@ static const struct sabotage in_store[] = {
      "grant connect on database \"%1$s\" to \"%1$s_db\"", "database t_", "cannot connect"},
     {NULL, "create role t_00000000000000000000000000000000_db noinherit /* %s */",
      "drop role t_00000000000000000000000000000000_db /* %s */", "role t_0000", "no database"},
+    {NULL,
+     "create role t_00000000000000000000000000000000_ro noinherit /* %s */; grant temporary on "
+     "database freehold to public",
+     "drop role t_00000000000000000000000000000000_ro /* %s */; revoke temporary on database "
+     "freehold from public",
+     "database freehold", "temporary"},
     {NULL, "grant execute on function fh_admin.make_role to public /* %s */",
      "revoke execute on function fh_admin.make_role from public /* %s */",
      "function fh_admin.make_role", "store prepare"},

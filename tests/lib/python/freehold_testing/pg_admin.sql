@@ -3,6 +3,11 @@ begin;
 create schema if not exists fh_admin;
 revoke all on schema fh_admin from public;
 grant usage on schema fh_admin to "freehold_owner";
+do $fh_admin$ begin
+  execute format('revoke temporary on database %I from public', current_database());
+end $fh_admin$;
+revoke execute on function pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),
+  pg_catalog.lo_from_bytea(oid, bytea) from public;
 create or replace function fh_admin.serving() returns text
   language sql security definer set search_path = pg_catalog, pg_temp as $fh_admin$select 'freehold_app'::text$fh_admin$;
 revoke all on function fh_admin.serving() from public;
