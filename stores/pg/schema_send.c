@@ -304,11 +304,12 @@ static enum fh_code send_drop_index(struct fh_pg_op *op, struct fh_pg_conn *conn
 static enum fh_code send_undo_open(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     const int64_t key = fh_pg_schema_key(&op->request->scope.home);
+    const int64_t ahead = ~key;
     char text[128];
     fh_fault_point("pg.schema.undo");
     (void)snprintf(text, sizeof(text),
                    "select pg_try_advisory_lock(%lld) and pg_try_advisory_lock(%lld)",
-                   (long long)~key, (long long)key);
+                   (long long)ahead, (long long)key);
     enum fh_code code = send_settings(op, conn, lock_ms(op), true);
     if (code == FH_OK) {
         code = send_text(op, conn, text, NULL);
