@@ -26,7 +26,7 @@ import tempfile
 import time
 
 HERE = os.path.dirname(os.path.abspath(__file__))
-PARTS = {"switch": ("switch.pml", "clients.pml", "accidents.pml"), "copy": ("copy.pml",)}
+PARTS = {"switch": ("switch.pml", "clients.pml", "accidents.pml"), "copy": ("copy.pml",), "homes": ("homes.pml",)}
 SHARED = "move.pml"
 MEMORY_MB = 1800
 SECONDS_MAX = 600
@@ -155,7 +155,7 @@ def check(row):
 STEP = re.compile(r"^\s*\d+:\s+proc\s+(\d+) \((\S+?)(?::1)?\) (\S+?:\d+) \(state \d+\)\s+\[(.*)\]$")
 NOISE = re.compile(r"^\(1\)$|^else$|^skip$|illegal_phase|^goto |^\.\(goto\)|^assert|^printf|"
                    r"^\w+ = 0$|^(two_homes|lost_write|duplicated|stale_read|unserved|arrived|"
-                   r"lost_row|resurrected|forgotten|unique_broken|digest_differs) =")
+                   r"dropped_living|left_over|lost_row|resurrected|forgotten|unique_broken|digest_differs) =")
 
 
 def names():
