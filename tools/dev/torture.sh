@@ -4,10 +4,11 @@
 # usage: ./dev torture [--runs N] [--seed N] [--rows N] [--pair SOURCE:TARGET] [--fault WORDS]
 #                      [--bug NAME] [--bugs] [--seconds N] [--preset PRESET]
 #
-# Each run moves a tenant between two stores (PostgreSQL on two clusters, SQLite) while clients write
-# through two servers, and one thing goes wrong: a mover is killed or stopped at a named step, a server or
-# a database dies or freezes, connections are cut or slow. 300 runs unless told otherwise; about
-# three seconds each. --bugs: the mover gets each of its seeded bugs instead, and must be found out.
+# Each run moves a tenant between two homes (of any tier, in one of two PostgreSQL clusters or two SQLite
+# stores, also within one) while clients write through two servers, and one thing goes wrong: a mover is
+# killed or stopped at a named step, a server or a database dies or freezes, connections are cut or slow,
+# a new version of the schema comes. 300 runs unless told otherwise, about four seconds each;
+# --runs 0 is every pair of homes with every fault, some 9,400 runs and half a day. --bugs: the mover gets each of its seeded bugs instead, and must be found out.
 # What a failed run leaves is in build/PRESET/torture.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
