@@ -5,7 +5,8 @@
  * Failures. A statement fails: the rest of its group is skipped by the server, the implicit
  * transaction rolled back, the op ends at the Sync with the code. A deferred constraint fails: the
  * error comes between the last result and the Sync's. A prepared statement is gone or stale: the op
- * is sent anew, once. An op leaves a transaction open: a rollback follows on its heels.
+ * is sent anew, a few times, for each of its statements may be. An op leaves a transaction open: a
+ * rollback follows on its heels.
  */
 #include "stores/pg/pipeline.h"
 
@@ -16,6 +17,8 @@
 #include "base/assert.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/version.h"
+
+#define STALE_ATTEMPTS_MAX 8 /* an operation may use several statements that are due at once */
 
 static struct fh_pg_group *group_at(struct fh_pg_conn *conn, unsigned index)
 {
@@ -301,8 +304,10 @@ static bool is_worth_another_try(const struct fh_pg_op *op)
 {
     enum fh_op what = op->request->op;
     bool reads = what == FH_OP_GET || what == FH_OP_LIST || what == FH_OP_EVENTS;
-    return op->attempts == 0 && (fh_pg_is_stale_statement(op->failure.sqlstate) ||
-                                 (reads && strcmp(op->failure.sqlstate, "40P01") == 0));
+    if (fh_pg_is_stale_statement(op->failure.sqlstate)) {
+        return op->attempts < STALE_ATTEMPTS_MAX; /* each of its statements may be */
+    }
+    return op->attempts == 0 && reads && strcmp(op->failure.sqlstate, "40P01") == 0;
 }
 
 static void op_failed(struct fh_pg_conn *conn, struct fh_pg_op *op)
