@@ -336,13 +336,7 @@ static void read_text(enum fh_sqlite_shape shape, const struct fh_table *table,
     }
     fh_buf_add_text(out, any ? "" : " AND d.deleted_at IS NULL");
     fh_buf_add_text(out, " WHERE ");
-    if ((text->flags & FH_SQLITE_TEXT_FENCE_OF_CONTEXT) != 0) {
-        fh_buf_add_text(out, "f.tenant_id=fh_tenant()");
-    } else if ((text->flags & FH_SQLITE_TEXT_FENCE_OF_FIRST) != 0) {
-        fh_buf_add_text(out, "f.tenant_id=?1");
-    } else {
-        add_tenant("f.", text, out);
-    }
+    fh_buf_add_text(out, fh_sqlite_fence_predicate(text->flags));
     if (list) {
         fh_buf_add_text(out, " ORDER BY ");
         add_key_list("d.", table, "", out);

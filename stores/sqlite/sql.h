@@ -84,6 +84,17 @@ enum fh_sqlite_shape {
 #define FH_SQLITE_TEXT_FENCE_OF_CONTEXT 4u
 #define FH_SQLITE_TEXT_FENCE_OF_FIRST 8u
 
+/* Of the fence that a read joins, `f`. */
+static inline const char *fh_sqlite_fence_predicate(uint32_t flags)
+{
+    if ((flags & FH_SQLITE_TEXT_FENCE_OF_CONTEXT) != 0) {
+        return "f.tenant_id=fh_tenant()";
+    }
+    bool any = (flags & FH_SQLITE_TEXT_NO_PREDICATE) != 0;
+    return any && (flags & FH_SQLITE_TEXT_FENCE_OF_FIRST) == 0 ? "?1 IS NOT NULL"
+                                                               : "f.tenant_id=?1";
+}
+
 /* Whose tables a text is about. */
 struct fh_sqlite_text {
     const char *prefix; /* of the home's tables in the file; may be empty */

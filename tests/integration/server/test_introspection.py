@@ -23,6 +23,7 @@ OPERATOR = {
     "freehold.v1.TenantAdminService",
     "freehold.v1.StoreAdminService",
     "freehold.v1.MoveAdminService",
+    "freehold.v1.ProbeService",
     "freehold.v1.SchemaService",
 }
 Status = stubs.health.HealthCheckResponse
@@ -86,6 +87,7 @@ def test_a_client_without_proto_files(server, listener):
             "TenantAdminService": stubs.tenant_admin,
             "StoreAdminService": stubs.store_admin,
             "MoveAdminService": stubs.move_admin,
+            "ProbeService": stubs.probe,
             "SchemaService": stubs.schema,
         }[name.rpartition(".")[2]].DESCRIPTOR.services_by_name[name.rpartition(".")[2]]
         assert [method.name for method in service.methods] == [

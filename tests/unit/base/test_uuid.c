@@ -107,12 +107,32 @@ static void test_refuses_other_text(void **state)
     assert_false(fh_uuid_parse(fh_str_of(NULL), &uuid));
 }
 
+static void tells_canaries(void **state)
+{
+    (void)state;
+    struct fh_uuid canary = fh_uuid_canary();
+    struct fh_uuid other = fh_uuid_canary();
+    assert_true(fh_uuid_is_canary(&canary));
+    assert_false(fh_uuid_eq(&canary, &other));
+    struct fh_uuid ordinary = fh_uuid_v7(INT64_C(1700000000000000));
+    assert_false(fh_uuid_is_canary(&ordinary));
+    assert_true(memcmp(ordinary.bytes, canary.bytes, sizeof(canary.bytes)) < 0);
+    for (unsigned i = 0; i < 48; i++) { /* any bit of the prefix, and the version */
+        other = canary;
+        other.bytes[i / 8] ^= (uint8_t)(1u << i % 8);
+        assert_false(fh_uuid_is_canary(&other));
+    }
+    other = canary;
+    other.bytes[6] = (uint8_t)(0x70 | (other.bytes[6] & 0x0f));
+    assert_false(fh_uuid_is_canary(&other));
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_v7_layout),          cmocka_unit_test(test_v7_order),
-        cmocka_unit_test(test_v7_is_random),       cmocka_unit_test(test_text),
-        cmocka_unit_test(test_refuses_other_text),
+        cmocka_unit_test(tells_canaries), cmocka_unit_test(test_v7_layout),
+        cmocka_unit_test(test_v7_order),  cmocka_unit_test(test_v7_is_random),
+        cmocka_unit_test(test_text),      cmocka_unit_test(test_refuses_other_text),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

@@ -14,7 +14,7 @@ import sys
 import grpc_tools
 from grpc_tools import protoc
 
-NAMES = ("audit", "data", "move_admin", "schema", "store_admin", "tenant_admin")
+NAMES = ("audit", "data", "move_admin", "probe", "schema", "store_admin", "tenant_admin")
 
 
 def sources(proto):
@@ -66,6 +66,8 @@ move_admin = importlib.import_module("freehold.v1.move_admin_pb2")
 move_admin_grpc = importlib.import_module("freehold.v1.move_admin_pb2_grpc")
 schema = importlib.import_module("freehold.v1.schema_pb2")
 schema_grpc = importlib.import_module("freehold.v1.schema_pb2_grpc")
+probe = importlib.import_module("freehold.v1.probe_pb2")
+probe_grpc = importlib.import_module("freehold.v1.probe_pb2_grpc")
 store_admin = importlib.import_module("freehold.v1.store_admin_pb2")
 store_admin_grpc = importlib.import_module("freehold.v1.store_admin_pb2_grpc")
 tenant_admin = importlib.import_module("freehold.v1.tenant_admin_pb2")
