@@ -5,8 +5,9 @@
 #
 # Without an argument: every suite, each beside its time budget:
 #   debug          all tests
-#   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count
-#   tsan           labels unit and conformance, thread sanitizer
+#   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count; but the conformance
+#                  suite over databases of their own, which makes hundreds of them
+#   tsan           labels unit and conformance, thread sanitizer; PostgreSQL's shared tier only
 #   fuzz           every libFuzzer target for a minute
 # LABEL (unit, conformance, integration, ...) runs the tests of that label, NAME one test
 # (unit.base.arena) or those that begin with it (unit.base); both in preset debug unless told
@@ -161,8 +162,11 @@ elif [[ -n $preset ]]; then
 else
     need fuzz
     ctest_suite debug "${ordinary[@]}" --repeat "until-fail:$repeat"
-    ctest_suite asan-ubsan "${ordinary[@]}" --repeat "until-fail:$repeat"
-    ctest_suite tsan -L '^(unit|conformance)$' --repeat "until-fail:$repeat"
+    ctest_suite asan-ubsan "${ordinary[@]}" -E '^conformance\.postgresql\.database$' \
+        --repeat "until-fail:$repeat"
+    ctest_suite tsan -L '^(unit|conformance)$' \
+        -E '^conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general)$' \
+        --repeat "until-fail:$repeat"
     fuzz_suite
 fi
 
