@@ -93,7 +93,7 @@ def test_plan(freehold, filled):
     assert plan["rows"] == 300 and plan["refusal"] == "" and plan["pausePredicted"].endswith("s")
     result = freehold("move", "plan", filled, "--to", "local", code=REFUSED)
     assert dict(row for row in result.rows if len(row) == 2)["would be refused"] == (
-        "the tenant lives in that store already"
+        "the tenant lives in that store and tier already"
     )
     assert freehold.json("move", "list", "--of", filled)["moves"] == []
 
@@ -156,7 +156,8 @@ def test_refusals(freehold, filled):
     refusal = freehold.refused("move", "start", filled, "--to", "no-such")
     assert refusal["violations"][0]["field"] == "target_store" and "no store 'no-such'" in refusal["message"]
     refusal = freehold.refused("move", "start", filled, "--to", "local")
-    assert (refusal["status"], refusal["message"]) == ("FAILED_PRECONDITION", "the tenant lives in store local")
+    assert refusal["status"] == "FAILED_PRECONDITION"
+    assert refusal["message"] == "the tenant lives in store local in the tier 'shared' already"
     move = slow(freehold, filled)
     refusal = freehold.refused("move", "start", filled, "--to", "second")
     assert (refusal["status"], refusal["message"]) == ("ALREADY_EXISTS", "the tenant is being moved already")
@@ -189,4 +190,4 @@ def test_usage(freehold, words, said):
 
 
 def test_help(freehold):
-    assert "start      TENANT" in freehold("move", "--help", code=OK).out
+    assert re.search(r"^  start +TENANT  ", freehold("move", "--help", code=OK).out, re.MULTILINE)

@@ -74,8 +74,8 @@ def test_tenant_tables(freehold):
     assert rows["slug"] == slug and rows["state"] == "ACTIVE"
     assert rows["display name"] == "Näme\\x1b[31m\\u202e"
     head, *lines = freehold("tenant", "list", "--all").rows
-    assert head == ["SLUG", "STATE", "PLAN", "STORE", "UUID", "CREATED", "DISPLAY NAME"]
-    assert [slug, "ACTIVE", "starter", "local"] in [line[:4] for line in lines]
+    assert head == ["SLUG", "STATE", "PLAN", "STORE", "TIER", "UUID", "CREATED", "DISPLAY NAME"]
+    assert [slug, "ACTIVE", "starter", "local", "shared"] in [line[:5] for line in lines]
 
 
 def test_no_such_tenant(freehold):
@@ -102,7 +102,7 @@ def test_stores(start, folder, migrations, cluster):
     where = [cluster.dsn(role).replace("dbname=freehold", "dbname=stores") for role in ("freehold_app", "freehold_owner")]
     words = ["store", "add", "pg", "--engine", "postgresql", "--location", where[0], "--owner-location", where[1]]
     head, line = freehold(*words, "--may-lose-writes").rows
-    assert head == ["NAME", "ENGINE", "REGION", "SCHEMA", "FAILOVER", "LOCATION"]
+    assert head == ["NAME", "ENGINE", "REGION", "TIERS", "SCHEMA", "FAILOVER", "LOCATION"]
     assert line[:2] == ["pg", "postgresql"] and "may lose writes" in line
     assert freehold.refused(*words)["status"] == "ALREADY_EXISTS"
     listed = {one["name"]: one for one in freehold.json("store", "list")["stores"]}

@@ -43,7 +43,7 @@ def test_help_and_version(freehold):
         assert code in " ".join(out.split())
     commands = re.findall(r"^  ([a-z]+(?: [a-z]+)?) {2,}\S", out.partition("options")[0], re.MULTILINE)
     assert {"tenant create", "store check", "schema apply", "token", "data import", "audit list", "context set", "move start"} <= set(commands)
-    assert len(commands) == 32
+    assert len(commands) == len(set(commands)) >= 39
     for command in commands:
         told = freehold(*command.split(), "--help").out
         assert told.startswith(f"usage: freehold {command}")
