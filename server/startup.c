@@ -106,6 +106,9 @@ static void on_catch_up(uv_timer_t *timer)
 static void on_idle_look(uv_timer_t *timer)
 {
     struct fh_app *app = timer->data;
+    if (app->stopping || app->roller == NULL) {
+        return; /* it is closed while the timer still runs */
+    }
     if ((app->migrator == NULL || fh_migrator_is_idle(app->migrator)) &&
         fh_roller_is_idle(app->roller)) {
         fh_app_stop(app);
