@@ -155,14 +155,17 @@ void fh_pg_databases_close(struct fh_pg_store *pg)
     }
 }
 
+/* One that is half dropped is none: its login is closed behind its fence's end, and an interrupted
+ * DROP DATABASE leaves it for nobody to connect to. */
 static enum fh_code ask_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_pg_params *params = fh_pg_op_params(op);
     fh_pg_add_bytes(params, fh_str_of(op->request->scope.home.name));
     return fh_pg_conn_send_text(
         conn,
-        "select 1 from pg_catalog.pg_database d where datname = $1::text and not " FH_PG_IS_FOREIGN(
-            "d.oid", "current_database()"),
+        "select 1 from pg_catalog.pg_database d where datname = $1::text and datconnlimit <> -2 "
+        "and exists (select from pg_catalog.pg_roles where rolname = d.datname || '_db' and "
+        "rolcanlogin) and not " FH_PG_IS_FOREIGN("d.oid", "current_database()"),
         params);
 }
 
