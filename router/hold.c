@@ -339,10 +339,6 @@ enum fh_code fh_hold_turned_away(struct fh_routed *routed, enum fh_code code)
             back_off(router, hold, false);
         } else if (hold->state == RESTING) {
             look(router, hold);
-        } else if (hold->state == LOOKING_UP && code == FH_NO_TENANT) {
-            /* The answer under way may be older than the home's end: it would say that the home is
-             * missing where it only has moved. */
-            look(router, hold);
         }
     }
     fh_hold_update(router, entry);
