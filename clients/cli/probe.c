@@ -16,15 +16,15 @@
 static const char *verdict_text(Freehold__V1__ProbeResult__Verdict verdict)
 {
     switch (verdict) {
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__HELD:
+    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_HELD:
         return "held";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__SKIPPED:
+    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_SKIPPED:
         return "skipped";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__UNKNOWN:
+    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_UNKNOWN:
         return "UNKNOWN";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__BROKEN:
+    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_BROKEN:
         return "BROKEN";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__LEAKED:
+    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_LEAKED:
         return "LEAKED";
     default:
         return "?";

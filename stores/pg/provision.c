@@ -16,6 +16,9 @@
 #include "stores/pg/keys.h"
 
 #define NAME_SIZE 64
+/* Two sessions that change rights of one thing at once: PostgreSQL refuses one of them (XX000,
+ * "tuple concurrently updated") instead of having it wait. Every action here may be begun again. */
+#define TRIES_MAX 3
 
 struct job {
     struct fh_work work;
@@ -56,12 +59,18 @@ static void run_cb(void *ctx, struct fh_work **items, size_t count)
     fh_uuid_format(&site.request->scope.tenant, site.tenant);
     fh_pg_admin_role(&site.request->scope.home, false, site.role);
     fh_pg_admin_role(&site.request->scope.home, true, site.reader);
-    job->code = fh_pg_blocking_open(&site.main, &pg->owner, NULL, pg->store.env->clock,
-                                    site.request->deadline_us, &site.request->error);
-    if (job->code == FH_OK) {
-        job->code = act(&site);
+    for (int tries = 0; tries < TRIES_MAX; tries++) {
+        memset(&site.request->error, 0, sizeof(site.request->error));
+        job->code = fh_pg_blocking_open(&site.main, &pg->owner, NULL, pg->store.env->clock,
+                                        site.request->deadline_us, &site.request->error);
+        if (job->code == FH_OK) {
+            job->code = act(&site);
+        }
+        fh_pg_blocking_close(&site.main);
+        if (job->code != FH_INTERNAL) {
+            break;
+        }
     }
-    fh_pg_blocking_close(&site.main);
     if (job->code == FH_OK) {
         memset(&site.request->error, 0,
                sizeof(site.request->error)); /* of a step that was undone */

@@ -25,9 +25,9 @@ def canaries(server, store, report):
 
 
 def test_all_holds(server, store, report):
-    off = [one for one in report.results if one.verdict not in (Result.HELD, Result.SKIPPED)]
+    off = [one for one in report.results if one.verdict not in (Result.VERDICT_HELD, Result.VERDICT_SKIPPED)]
     assert report.held and not off
-    held = {one.probe for one in report.results if one.verdict == Result.HELD}
+    held = {one.probe for one in report.results if one.verdict == Result.VERDICT_HELD}
     assert {"key of another", "predicate", "enforcement", "ownership"} <= held
     prober = server.operator(stubs.probe_grpc.ProbeServiceStub)
     assert prober.GetProbe(stubs.probe.GetProbeRequest()).held
