@@ -207,7 +207,7 @@ static bool grow(struct fh_cascade *cascade)
         return false;
     }
     if (cascade->entry_count > 0) {
-        memcpy(entries, cascade->entries, cascade->entry_count * sizeof(*entries));
+        memcpy(entries, cascade->entries, cascade->entry_count * sizeof(struct entry *));
     }
     cascade->entries = entries;
     cascade->entry_capacity = capacity;
@@ -236,7 +236,7 @@ static enum fh_code entry_of(struct fh_cascade *cascade, struct fh_row *row, str
     }
     *entry = (struct entry){.key = key, .row = row};
     memmove(&cascade->entries[at + 1], &cascade->entries[at],
-            (cascade->entry_count - at) * sizeof(*cascade->entries));
+            (cascade->entry_count - at) * sizeof(struct entry *));
     cascade->entries[at] = entry;
     cascade->entry_count++;
     *out = entry;
@@ -256,6 +256,7 @@ static enum fh_code take_row(struct fh_cascade *cascade, struct fh_row *row, str
     if (code != FH_OK) {
         return code;
     }
+    FH_ASSERT(entry != NULL);
     if (row->table->foreign_keys[cascade->reference].on_delete == FH_REFERENCE_SET_NULL) {
         entry->nulls |= UINT32_C(1) << cascade->reference;
         entry->origin = entry->goes ? entry->origin : gone->origin;

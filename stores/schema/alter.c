@@ -7,6 +7,8 @@
  * Failures: what would change the records' identity or convert their values is refused.
  */
 #include "stores/expr.h"
+
+#include "base/assert.h"
 #include "stores/schema/build.h"
 
 #include <ctype.h>
@@ -112,6 +114,7 @@ static enum fh_code find_column(struct fh_ddl_build *build, struct fh_ddl_table 
     if (position < 0) {
         return no_such_column(build, table, command->node->name, at);
     }
+    FH_ASSERT(table->columns != NULL);
     struct fh_column *column = &table->columns[position];
     if (table->old != NULL && !is_stored(table, column)) {
         return fh_ddl_fail(&build->source, FH_INVALID, at,
@@ -257,6 +260,7 @@ static enum fh_code set_not_null(struct fh_ddl_build *build, struct fh_ddl_table
     const struct fh_ddl_source *source = &build->source;
     struct fh_column *column = NULL;
     enum fh_code code = find_column(build, table, command, &column);
+    FH_ASSERT(code != FH_OK || column != NULL);
     for (uint16_t i = 0; code == FH_OK && i < table->foreign_key_count; i++) {
         const struct fh_foreign_key *key = &table->foreign_keys[i].key;
         for (uint16_t k = 0; k < key->column_count; k++) {
@@ -278,6 +282,7 @@ static enum fh_code drop_not_null(struct fh_ddl_build *build, struct fh_ddl_tabl
 {
     struct fh_column *column = NULL;
     enum fh_code code = find_column(build, table, command, &column);
+    FH_ASSERT(code != FH_OK || column != NULL);
     for (uint16_t i = 0; code == FH_OK && i < table->key_count; i++) {
         if (table->key[i] == column->position) {
             return fh_ddl_fail(&build->source, FH_INVALID, name_place(&build->source, command),
@@ -365,6 +370,7 @@ enum fh_code fh_ddl_alter_table(struct fh_ddl_build *build,
     }
     struct fh_ddl_table *table = NULL;
     enum fh_code code = open_table(build, statement->relation, statement->missing_ok, &table);
+    FH_ASSERT(code != FH_OK || table != NULL);
     for (size_t i = 0; code == FH_OK && i < statement->n_cmds; i++) {
         const PgQuery__Node *node = statement->cmds[i];
         struct command command = {
@@ -403,6 +409,7 @@ static enum fh_code rename_column(struct fh_ddl_build *build, const PgQuery__Ren
     const struct fh_ddl_source *source = &build->source;
     struct fh_ddl_table *table = NULL;
     enum fh_code code = open_table(build, statement->relation, statement->missing_ok, &table);
+    FH_ASSERT(code != FH_OK || table != NULL);
     if (code != FH_OK) {
         return code;
     }
@@ -423,6 +430,7 @@ static enum fh_code rename_column(struct fh_ddl_build *build, const PgQuery__Ren
         return fh_ddl_fail(source, FH_INVALID, new_place, "two columns named %s",
                            statement->newname);
     }
+    FH_ASSERT(table != NULL && table->columns != NULL);
     struct fh_column *column = &table->columns[position];
     if (fh_arena_str(build->arena, fh_str_of(statement->newname), &column->name) != FH_OK) {
         return fh_ddl_nomem(source);

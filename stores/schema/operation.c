@@ -5,6 +5,8 @@
  */
 #include "stores/schema/expression.h"
 
+#include "base/assert.h"
+
 enum fh_code fh_ddl_operation_refuse(const struct fh_ddl_reader *reader, int64_t offset,
                                      const char *what, const char *advice)
 {
@@ -193,6 +195,7 @@ static enum fh_code type_alike(const struct fh_ddl_reader *reader,
         if (code != FH_OK) {
             return code;
         }
+        FH_ASSERT(operand->expr != NULL);
         if (!fits_together(operand->expr->type, *type)) {
             return fh_ddl_fail(&reader->build->source, FH_INVALID, operand->offset,
                                "%s and %s do not go together here: the types must be the same",

@@ -188,12 +188,13 @@ static size_t compare(struct check *check, const struct fh_sqlite_object_list *w
         const struct fh_sqlite_object_text *p = k < present->count ? &present->objects[k] : NULL;
         int order = w == NULL ? 1 : p == NULL ? -1 : compare_names(w, p);
         const char *text = NULL;
+        FH_ASSERT(w != NULL || p != NULL);
         if (w != NULL && p != NULL && order == 0 &&
             (!fh_str_eq(w->type, p->type) || !fh_str_eq(w->sql, p->sql))) {
             text = "differs from what the schema asks for";
         } else if (order < 0) {
             text = "is missing";
-        } else if (order > 0 && (all || fh_str_eq(p->type, FH_STR("view")))) {
+        } else if (order > 0 && p != NULL && (all || fh_str_eq(p->type, FH_STR("view")))) {
             text = "is not ours";
         }
         if (text != NULL) {
@@ -240,6 +241,7 @@ static void check_home(struct check *check, const struct fh_home *home)
     struct fh_sqlite_ddl_home ddl_home;
     struct fh_sqlite_object_list present;
     struct fh_error error = FH_ERROR_INIT;
+    FH_ASSERT(home != NULL);
     fh_sqlite_conn_use_home(&check->conn, home);
     check->homes++;
     if (check_version(check, &schema) != FH_OK) {

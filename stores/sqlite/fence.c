@@ -16,6 +16,7 @@ static enum fh_code find(struct fh_sqlite_conn *conn, const struct fh_scope *sco
 {
     sqlite3_stmt *statement = NULL;
     bool row = false;
+    *out = (struct fh_fence){.epoch = 0};
     enum fh_code code = fh_sqlite_statement_get(conn, FH_SQLITE_FENCE_READ, NULL, 0, &scope->tenant,
                                                 &statement, error);
     if (code != FH_OK) {

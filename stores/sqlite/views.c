@@ -243,6 +243,7 @@ enum fh_code fh_sqlite_views_use(struct fh_sqlite_conn *conn, const struct fh_sc
             return code;
         }
     }
+    FH_ASSERT(set != NULL && set->node.next != NULL);
     if (conn->views.current != set) {
         fh_list_remove(&set->node);
         fh_list_push_front(&conn->views.recent, &set->node);

@@ -304,8 +304,8 @@ static enum fh_code make_roles(struct fh_pgtest *pg)
     static const char *const statements[] = {
         "create role freehold_owner login nosuperuser createdb nocreaterole nobypassrls",
         "create role freehold_app login nosuperuser nobypassrls noinherit nocreatedb nocreaterole",
-        "create role freehold_bypass login nosuperuser bypassrls inherit in role freehold_app, "
-        "freehold_owner",
+        ("create role freehold_bypass login nosuperuser bypassrls inherit in role freehold_app, "
+         "freehold_owner"),
         "grant set on parameter session_replication_role to freehold_app, freehold_owner",
         "create database freehold owner freehold_owner template template0",
     };

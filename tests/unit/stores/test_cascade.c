@@ -184,7 +184,7 @@ static size_t answer(struct store *store, const struct fh_cascade_question *ques
                      struct fh_row **page)
 {
     size_t count = 0;
-    qsort(store->rows, store->count, sizeof(store->rows[0]), by_key);
+    qsort(store->rows, store->count, sizeof(struct fh_row *), by_key);
     store->questions++;
     for (size_t i = 0; i < store->count && count < question->limit; i++) {
         struct fh_key key;

@@ -100,7 +100,7 @@ static void add_references(struct fh_pg_script *script, const struct fh_uuid *te
     struct fh_schema to = model_v1;
     const struct fh_pg_ddl_home home = {
         .namespace = "fh_shared", .role = "app", .tenant = tenant, .ahead = true};
-    memcpy(tables, model_v1.tables, model_v1.table_count * sizeof(*tables));
+    memcpy(tables, model_v1.tables, model_v1.table_count * sizeof(struct fh_table *));
     books.foreign_key_count = 0;
     tables[model_books.position] = &books;
     from.tables = tables;

@@ -10,9 +10,9 @@ static const enum fh_tier tiers[] = {FH_TIER_SHARED, FH_TIER_SCHEMA, FH_TIER_DAT
 #define TIERS (sizeof(tiers) / sizeof(tiers[0]))
 
 static const char *const files[] = {
-    "CREATE TABLE p(id bigint PRIMARY KEY, name text NOT NULL);"
-    "CREATE TABLE t(id bigint PRIMARY KEY, a text, b integer, p_id bigint REFERENCES p(id));"
-    "CREATE UNIQUE INDEX t_b ON t(b);",
+    ("CREATE TABLE p(id bigint PRIMARY KEY, name text NOT NULL);"
+     "CREATE TABLE t(id bigint PRIMARY KEY, a text, b integer, p_id bigint REFERENCES p(id));"
+     "CREATE UNIQUE INDEX t_b ON t(b);"),
     "ALTER TABLE t ADD COLUMN c integer NOT NULL DEFAULT 3; ALTER TABLE p ADD COLUMN d date;",
     "ALTER TABLE t RENAME COLUMN a TO aa;",
     "ALTER TABLE t ADD CONSTRAINT positive CHECK (b > 0); CREATE TABLE n(id uuid PRIMARY KEY);",

@@ -259,7 +259,7 @@ static void put_row(sqlite3 *db, struct fh_row *row)
     static const struct fh_sqlite_text text = {.prefix = "", .views = ""};
     struct fh_buf sql;
     sqlite3_stmt *statement = NULL;
-    for (uint16_t i = 1; i < COLUMNS; i++) {
+    for (int i = 1; i < COLUMNS; i++) {
         row->values[i] = random_value(columns[i].type);
         row->values[i].is_null = next(5) == 0;
     }

@@ -155,8 +155,8 @@ static void test_the_constraint_holds_alone(void **state)
     static const char *const inserts[] = {
         "INSERT INTO main.\"%sfh_fence\" VALUES(x'0b000000000000000000000000000002',1,1,1)",
         "INSERT INTO main.\"%sfh_move\" VALUES(x'0b000000000000000000000000000002',x'00')",
-        "INSERT INTO main.\"%st\"(tenant_id,created_at,updated_at,version,id) "
-        "VALUES(x'0b000000000000000000000000000002',1,1,1,7)"};
+        ("INSERT INTO main.\"%st\"(tenant_id,created_at,updated_at,version,id) "
+         "VALUES(x'0b000000000000000000000000000002',1,1,1,7)")};
     struct fixture *f = *state;
     struct world w;
     const struct fh_schema *schema = NULL;
