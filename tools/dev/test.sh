@@ -5,8 +5,8 @@
 #
 # Without an argument: every suite, each beside its time budget:
 #   debug          all tests
-#   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count; but the conformance
-#                  suite over databases of their own, which makes hundreds of them
+#   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count; but the models,
+#                  which are no program of ours, and what makes hundreds of databases
 #   tsan           labels unit and conformance, thread sanitizer; PostgreSQL's shared tier only
 #   fuzz           every libFuzzer target for a minute
 # LABEL (unit, conformance, integration, ...) runs the tests of that label, NAME one test
@@ -22,7 +22,7 @@ source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 # Seconds after which one test is ended, when its own TIMEOUT says nothing else.
 test_timeout=300
 # The budgets are for two cores and a first build; going over is shown, and fails nothing.
-declare -A budget=([debug]=720 [asan-ubsan]=1020 [tsan]=600 [fuzz]=480 [release]=420)
+declare -A budget=([debug]=840 [asan-ubsan]=1020 [tsan]=600 [fuzz]=480 [release]=420)
 
 selector=
 preset=
@@ -162,10 +162,11 @@ elif [[ -n $preset ]]; then
 else
     need fuzz
     ctest_suite debug "${ordinary[@]}" --repeat "until-fail:$repeat"
-    ctest_suite asan-ubsan "${ordinary[@]}" -E '^conformance\.postgresql\.database$' \
+    ctest_suite asan-ubsan "${ordinary[@]}" \
+        -E '^(model\..*|conformance\.postgresql\.database|integration\.isolation\.layers_pg\.(schema|database))$' \
         --repeat "until-fail:$repeat"
     ctest_suite tsan -L '^(unit|conformance)$' \
-        -E '^conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general)$' \
+        -E '^(conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general)|unit\.migrator\.tiers)$' \
         --repeat "until-fail:$repeat"
     fuzz_suite
 fi
