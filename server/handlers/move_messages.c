@@ -1,6 +1,7 @@
 /* Happy path: field by field. Failures: FH_NOMEM, and settings out of bounds. */
 #include "server/handlers/move_messages.h"
 
+#include "server/handlers/parts.h"
 #include "server/handlers/values.h"
 
 #define PAUSE_US_MIN 1000
@@ -12,29 +13,6 @@ _Static_assert((int)FH_MOVE_PLANNED == (int)FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE
                "phases have the same numbers in the catalog and in the API");
 _Static_assert((int)FH_MOVE_WISH_CANCEL == (int)FREEHOLD__V1__MOVE_WISH__MOVE_WISH_CANCEL,
                "wishes have the same numbers in the catalog and in the API");
-
-static char *copy(struct fh_arena *arena, struct fh_str s)
-{
-    return fh_arena_copy(arena, s.data, s.len);
-}
-
-static char *uuid_name(struct fh_arena *arena, const char *prefix, const struct fh_uuid *uuid)
-{
-    char text[FH_UUID_TEXT_LEN + 1];
-    fh_uuid_format(uuid, text);
-    return fh_arena_printf(arena, "%s%s", prefix, text);
-}
-
-static Google__Protobuf__Duration *duration(int64_t us, struct fh_arena *arena)
-{
-    Google__Protobuf__Duration *out = FH_ARENA_NEW(arena, Google__Protobuf__Duration);
-    if (out != NULL) {
-        google__protobuf__duration__init(out);
-        out->seconds = us / 1000000;
-        out->nanos = (int32_t)(us % 1000000) * 1000;
-    }
-    return out;
-}
 
 static bool is_copying(enum fh_move_phase phase)
 {
@@ -79,18 +57,18 @@ static enum fh_code progress_to_proto(const struct fh_move *move, struct fh_aren
     if (in->copy_us > 0) {
         progress->rows_per_second = (double)in->rows_copied * 1e6 / (double)in->copy_us;
     }
-    progress->pause_predicted = duration(in->pause_predicted_us, arena);
+    progress->pause_predicted = fh_part_duration(in->pause_predicted_us, arena);
     if (progress->pause_predicted == NULL) {
         return FH_NOMEM;
     }
     int64_t left_us = time_left_us(move);
-    if (left_us >= 0 && (progress->time_left = duration(left_us, arena)) == NULL) {
+    if (left_us >= 0 && (progress->time_left = fh_part_duration(left_us, arena)) == NULL) {
         return FH_NOMEM;
     }
     if (move->phase == FH_MOVE_SETTLED || move->phase == FH_MOVE_CLEANING ||
         move->phase == FH_MOVE_DONE) {
-        progress->pause = duration(in->pause_us, arena);
-        progress->read_pause = duration(in->read_pause_us, arena);
+        progress->pause = fh_part_duration(in->pause_us, arena);
+        progress->read_pause = fh_part_duration(in->read_pause_us, arena);
         if (progress->pause == NULL || progress->read_pause == NULL) {
             return FH_NOMEM;
         }
@@ -107,7 +85,7 @@ static enum fh_code settings_to_proto(const struct fh_move_settings *in, struct 
         return FH_NOMEM;
     }
     freehold__v1__move_settings__init(settings);
-    settings->max_pause = duration(in->max_pause_us, arena);
+    settings->max_pause = fh_part_duration(in->max_pause_us, arena);
     settings->rows_per_second_max = in->rows_per_second_max;
     settings->duty_percent = in->duty_percent;
     *out = settings;
@@ -117,13 +95,13 @@ static enum fh_code settings_to_proto(const struct fh_move_settings *in, struct 
 static enum fh_code texts_to_proto(const struct fh_move *in, struct fh_arena *arena,
                                    Freehold__V1__Move *move)
 {
-    move->name = uuid_name(arena, "moves/", &in->uuid);
-    move->tenant = uuid_name(arena, "tenants/", &in->tenant);
+    move->name = fh_part_name(arena, "moves/", &in->uuid);
+    move->tenant = fh_part_name(arena, "tenants/", &in->tenant);
     move->source_store = fh_arena_printf(arena, "stores/%s", in->source.store);
     move->target_store = fh_arena_printf(arena, "stores/%s", in->target_store);
-    move->message = copy(arena, in->message);
-    move->actor = copy(arena, in->actor);
-    move->reason = copy(arena, in->reason);
+    move->message = fh_part_text(arena, in->message);
+    move->actor = fh_part_text(arena, in->actor);
+    move->reason = fh_part_text(arena, in->reason);
     move->create_time = fh_timestamp_to_proto(in->created_at_us, arena);
     move->update_time = fh_timestamp_to_proto(in->updated_at_us, arena);
     if (in->finished_at_us != 0 &&
@@ -177,9 +155,9 @@ enum fh_code fh_move_plan_to_proto(const struct fh_move_plan *in, struct fh_aren
     plan->rows = in->rows;
     plan->records = in->records;
     plan->bytes = in->bytes;
-    plan->duration = duration(in->duration_us, arena);
-    plan->pause_predicted = duration(in->pause_predicted_us, arena);
-    plan->refusal = copy(arena, fh_str_of(in->refusal != NULL ? in->refusal : ""));
+    plan->duration = fh_part_duration(in->duration_us, arena);
+    plan->pause_predicted = fh_part_duration(in->pause_predicted_us, arena);
+    plan->refusal = fh_part_text(arena, fh_str_of(in->refusal != NULL ? in->refusal : ""));
     *out = plan;
     return plan->source_store != NULL && plan->target_store != NULL && plan->duration != NULL &&
                    plan->pause_predicted != NULL && plan->refusal != NULL
@@ -196,10 +174,10 @@ enum fh_code fh_move_event_to_proto(const struct fh_operator_event *in, struct f
     }
     freehold__v1__move_event__init(event);
     event->time = fh_timestamp_to_proto(in->at_us, arena);
-    event->actor = copy(arena, in->actor);
-    event->action = copy(arena, in->action);
-    event->reason = copy(arena, in->reason);
-    event->detail = copy(arena, in->detail);
+    event->actor = fh_part_text(arena, in->actor);
+    event->action = fh_part_text(arena, in->action);
+    event->reason = fh_part_text(arena, in->reason);
+    event->detail = fh_part_text(arena, in->detail);
     *out = event;
     return event->time != NULL && event->actor != NULL && event->action != NULL &&
                    event->reason != NULL && event->detail != NULL

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "server/handlers/parts.h"
 #include "server/handlers/values.h"
 
 #define PREFIX "rollouts/"
@@ -18,29 +19,6 @@ _Static_assert((int)FH_ROLLOUT_HOME_GONE ==
                    (int)FREEHOLD__V1__ROLLOUT_HOME_STATE__ROLLOUT_HOME_STATE_GONE,
                "states have the same numbers in the catalog and in the API");
 
-static char *copy(struct fh_arena *arena, struct fh_str s)
-{
-    return fh_arena_copy(arena, s.data, s.len);
-}
-
-static char *uuid_name(struct fh_arena *arena, const char *prefix, const struct fh_uuid *uuid)
-{
-    char text[FH_UUID_TEXT_LEN + 1];
-    fh_uuid_format(uuid, text);
-    return fh_arena_printf(arena, "%s%s", prefix, text);
-}
-
-static Google__Protobuf__Duration *duration(int64_t us, struct fh_arena *arena)
-{
-    Google__Protobuf__Duration *out = FH_ARENA_NEW(arena, Google__Protobuf__Duration);
-    if (out != NULL) {
-        google__protobuf__duration__init(out);
-        out->seconds = us / 1000000;
-        out->nanos = (int32_t)(us % 1000000) * 1000;
-    }
-    return out;
-}
-
 static enum fh_code settings_to_proto(const struct fh_rollout_settings *in, struct fh_arena *arena,
                                       Freehold__V1__RolloutSettings **out)
 {
@@ -53,13 +31,13 @@ static enum fh_code settings_to_proto(const struct fh_rollout_settings *in, stru
     settings->stop_after_canary = in->stop_after_canary;
     settings->concurrency = in->concurrency;
     settings->failures_max = in->failures_max;
-    settings->lock_timeout = duration((int64_t)in->lock_timeout_ms * 1000, arena);
+    settings->lock_timeout = fh_part_duration((int64_t)in->lock_timeout_ms * 1000, arena);
     settings->canary_tenants = FH_ARENA_ARRAY(arena, char *, in->canary_count);
     if (settings->lock_timeout == NULL || settings->canary_tenants == NULL) {
         return FH_NOMEM;
     }
     for (size_t i = 0; i < in->canary_count; i++) {
-        settings->canary_tenants[i] = uuid_name(arena, TENANT_PREFIX, &in->canaries[i]);
+        settings->canary_tenants[i] = fh_part_name(arena, TENANT_PREFIX, &in->canaries[i]);
         if (settings->canary_tenants[i] == NULL) {
             return FH_NOMEM;
         }
@@ -84,7 +62,7 @@ static enum fh_code progress_to_proto(const struct fh_rollout_progress *in, stru
     progress->homes_per_second = (double)in->homes_per_hour / 3600;
     progress->at_rest = in->at_rest != 0;
     if (in->seconds_left > 0) {
-        progress->time_left = duration((int64_t)in->seconds_left * 1000000, arena);
+        progress->time_left = fh_part_duration((int64_t)in->seconds_left * 1000000, arena);
         if (progress->time_left == NULL) {
             return FH_NOMEM;
         }
@@ -101,13 +79,13 @@ enum fh_code fh_rollout_to_proto(const struct fh_rollout *in, struct fh_arena *a
         return FH_NOMEM;
     }
     freehold__v1__rollout__init(rollout);
-    rollout->name = uuid_name(arena, PREFIX, &in->uuid);
+    rollout->name = fh_part_name(arena, PREFIX, &in->uuid);
     rollout->version = in->version;
     rollout->phase = (Freehold__V1__RolloutPhase)in->phase;
     rollout->wish = (Freehold__V1__RolloutWish)in->wish;
-    rollout->message = copy(arena, in->message);
-    rollout->actor = copy(arena, in->actor);
-    rollout->reason = copy(arena, in->reason);
+    rollout->message = fh_part_text(arena, in->message);
+    rollout->actor = fh_part_text(arena, in->actor);
+    rollout->reason = fh_part_text(arena, in->reason);
     rollout->create_time = fh_timestamp_to_proto(in->created_at_us, arena);
     rollout->update_time = fh_timestamp_to_proto(in->updated_at_us, arena);
     if (rollout->name == NULL || rollout->message == NULL || rollout->actor == NULL ||
@@ -137,13 +115,13 @@ enum fh_code fh_rollout_home_to_proto(const struct fh_rollout_home *in, struct f
     home->store = fh_arena_printf(arena, "stores/%s", in->store);
     home->tier = (char *)(uintptr_t)fh_tier_name(in->home.tier);
     if (!fh_uuid_is_nil(&in->tenant)) {
-        home->tenant = uuid_name(arena, TENANT_PREFIX, &in->tenant);
+        home->tenant = fh_part_name(arena, TENANT_PREFIX, &in->tenant);
     }
     home->state = (Freehold__V1__RolloutHomeState)in->state;
     home->version = in->version;
     home->canary = in->canary;
     home->tries = in->tries;
-    home->message = copy(arena, in->message);
+    home->message = fh_part_text(arena, in->message);
     home->update_time = fh_timestamp_to_proto(in->updated_at_us, arena);
     *out = home;
     return home->store != NULL && home->tenant != NULL && home->message != NULL &&
