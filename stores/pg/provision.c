@@ -1,7 +1,8 @@
 /* Happy path: submit gives the op to a thread, the thread opens the owner's connection to the
  * store's database, does what the tier asks, closes, and the loop ends the op.
  *
- * Failures: every step's code ends the walk; connections are closed, so locks and open transactions
+ * Failures: every step's code ends the walk, and FH_INTERNAL begins it again on a new connection, a
+ * few times (TRIES_MAX); connections are closed, so locks and open transactions
  * are gone before anybody is told. The functions of admin_sql.h are missing: FH_PRECONDITION, and
  * what to do about it.
  */
