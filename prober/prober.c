@@ -132,7 +132,7 @@ static enum fh_code take_places(struct fh_prober *prober, struct fh_str name, ui
         if (name.len > 0 && !fh_str_eq(name, fh_str_of(store->name))) {
             continue;
         }
-        for (int tier = FH_TIER_SHARED; tier <= FH_TIER_DATABASE; tier++) {
+        for (enum fh_tier tier = FH_TIER_SHARED; tier <= FH_TIER_DATABASE; tier++) {
             uint32_t offered = store->ops->capabilities & fh_capability_of_tier(tier);
             if (offered == 0 || (tiers != 0 && (tiers & (1u << tier)) == 0) ||
                 run->place_count == (size_t)STORES_MAX * TIERS) {
@@ -141,7 +141,7 @@ static enum fh_code take_places(struct fh_prober *prober, struct fh_str name, ui
             struct fh_probe_place *place = &run->places[run->place_count++];
             (void)snprintf(place->store, sizeof(place->store), "%.*s", FH_STORE_NAME_MAX,
                            store->name);
-            place->tier = (enum fh_tier)tier;
+            place->tier = tier;
         }
     }
     run->result_max = run->place_count * (fh_probe_count() + 1);
