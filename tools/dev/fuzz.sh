@@ -37,7 +37,7 @@ done
 [[ $seconds =~ ^[1-9][0-9]*$ ]] || die "--seconds needs a positive number"
 [[ $seed =~ ^[0-9]+$ ]] || die "--seed needs a number; 0 chooses one"
 need build fuzz
-build_preset fuzz
+build_preset fuzz --target fuzz_targets
 sanitizer_options fuzz
 
 mapfile -t targets < <(find build/fuzz/tests/fuzz -maxdepth 1 -type f -name 'fuzz_*' -perm -u+x \
