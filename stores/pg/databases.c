@@ -155,8 +155,9 @@ void fh_pg_databases_close(struct fh_pg_store *pg)
     }
 }
 
-/* One that is half dropped is none: its login is closed behind its fence's end, and an interrupted
- * DROP DATABASE leaves it for nobody to connect to. */
+/* One that is half made or half dropped is none: its login may connect to it as the last step
+ * before there is anything inside, is closed behind its fence's end, and an interrupted DROP
+ * DATABASE leaves it for nobody to connect to. */
 static enum fh_code ask_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_pg_params *params = fh_pg_op_params(op);
@@ -164,8 +165,9 @@ static enum fh_code ask_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return fh_pg_conn_send_text(
         conn,
         "select 1 from pg_catalog.pg_database d where datname = $1::text and datconnlimit <> -2 "
-        "and exists (select from pg_catalog.pg_roles where rolname = d.datname || '_db' and "
-        "rolcanlogin) and not " FH_PG_IS_FOREIGN("d.oid", "current_database()"),
+        "and exists (select from pg_catalog.pg_roles r where rolname = d.datname || '_db' and "
+        "rolcanlogin and has_database_privilege(r.oid, d.oid, 'CONNECT')) and "
+        "not " FH_PG_IS_FOREIGN("d.oid", "current_database()"),
         params);
 }
 
