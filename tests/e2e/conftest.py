@@ -56,6 +56,16 @@ def cluster(folder):
 
 
 @pytest.fixture
+def prepared_cluster(folder):
+    """As the operator's guide leaves it: roles and database are there, and let in without passwords."""
+    cluster = Cluster(folder / "postgres")
+    try:
+        yield cluster
+    finally:
+        cluster.stop()
+
+
+@pytest.fixture
 def programs(folder):
     """The programs of this build. What a guide starts dies with its shell."""
     out = folder / "programs"

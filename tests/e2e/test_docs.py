@@ -16,6 +16,7 @@ from conftest import BUILD, SOURCE
 DOCS = SOURCE / "docs"
 PAGES = [SOURCE / "README.md", *sorted(DOCS.rglob("*.md"))]
 GUIDES = ("operators", "developers", "moves", "rollouts")
+CLUSTERS = {"operators": "cluster", "moves": "cluster", "developers": "prepared_cluster"}
 
 # A checkout whose ./dev knows its own commands, and whose release build is the one under test:
 # building once more would take minutes and tell nothing new.
@@ -81,8 +82,8 @@ def test_guide(name, folder, programs, request):
     make_checkout(work)
     (folder / "home").mkdir()
     port = "5432"
-    if name in ("operators", "moves"):
-        cluster = request.getfixturevalue("cluster")
+    if name in CLUSTERS:
+        cluster = request.getfixturevalue(CLUSTERS[name])
         port = str(cluster.port)
         environment.update(PGHOST="127.0.0.1", PGPORT=port, PGUSER="postgres")
 
