@@ -1,5 +1,5 @@
-/* A paced load: `rate` calls a second of one tenant, whether or not earlier ones were answered,
- * until standard input ends.
+/* A paced load: `rate` calls a second of one tenant or some, whether or not earlier ones were
+ * answered, until standard input ends.
  *
  *   bench_pace ADDRESS TOKEN_FILE WRITES_PER_SECOND READS_PER_SECOND TABLE FIELD KEYS_FILE OUT
  *
@@ -8,7 +8,9 @@
  *
  * Every call has its instant in a schedule, and its latency counts from there: a pause of the
  * server shows in full in all calls that should have been made meanwhile (no coordinated omission).
- * Calls are spread over THREADS threads, each with a blocking client of its own.
+ * Calls are spread over threads, each with a blocking client of its own: THREADS_MIN of them, or
+ * one a line of TOKEN_FILE where it has more. Each line is the token of a tenant, and belongs to a
+ * thread: one tenant's pause does not keep the others' calls.
  *
  * OUT gets a line a call: scheduled instant (monotonic us), latency (us), w or r, 1 when it failed.
  * Prints "ready" once it has begun and at the end one JSON object: calls, failures. Keys are those
@@ -26,7 +28,8 @@
 #include "clients/c/client.h"
 #include "freehold/v1/data.pb-c.h"
 
-#define THREADS 16
+#define THREADS_MIN 16
+#define TENANTS_MAX 128
 #define KEYS_MAX 100000
 #define KEY_LEN 64
 #define CALLS_MAX (1L << 22)
@@ -42,7 +45,9 @@ struct sample {
 
 struct pace {
     const char *address;
-    char token[TOKEN_MAX];
+    char (*tokens)[TOKEN_MAX];
+    long token_count;
+    atomic_long threads; /* begun */
     const char *table;
     const char *field;
     char (*keys)[KEY_LEN];
@@ -124,7 +129,7 @@ static void *run(void *arg)
     struct fh_error error = FH_ERROR_INIT;
     fh_client_options_init(&options);
     options.address = pace->address;
-    options.token = pace->token;
+    options.token = pace->tokens[atomic_fetch_add(&pace->threads, 1) % pace->token_count];
     if (fh_client_create(&options, &client, &error) != FH_OK) {
         (void)fprintf(stderr, "bench_pace: %s\n", fh_error_text(&error));
         exit(EXIT_FAILURE);
@@ -170,40 +175,38 @@ static int report(const struct pace *pace, const char *path)
     return fclose(out) == 0 && failures == 0 ? EXIT_SUCCESS : EXIT_FAILURE;
 }
 
-static bool read_token(const char *path, char out[TOKEN_MAX])
+/* The lines of a file, without their ends; `out` has `max` places of `size` bytes. */
+static long read_lines(const char *path, char *out, long max, size_t size)
 {
     FILE *file = fopen(path, "re");
-    if (file == NULL) {
-        return false;
+    long count = 0;
+    if (file == NULL || out == NULL) {
+        return 0;
     }
-    bool ok = fgets(out, TOKEN_MAX, file) != NULL;
+    while (count < max && fgets(out, (int)size, file) != NULL) {
+        out[strcspn(out, "\n")] = '\0';
+        out += size;
+        count++;
+    }
     (void)fclose(file);
-    out[strcspn(out, "\n")] = '\0';
-    return ok;
+    return count;
 }
 
-static bool read_keys(struct pace *pace, const char *path)
+static bool read_files(struct pace *pace, const char *tokens, const char *keys)
 {
-    FILE *file = fopen(path, "re");
-    pace->keys = calloc(KEYS_MAX, sizeof(*pace->keys)); /* NOLINT(fh-alloc): a tool */
-    if (file == NULL || pace->keys == NULL) {
-        return false;
-    }
-    while (pace->key_count < KEYS_MAX &&
-           fgets(pace->keys[pace->key_count], KEY_LEN, file) != NULL) {
-        pace->keys[pace->key_count][strcspn(pace->keys[pace->key_count], "\n")] = '\0';
-        pace->key_count++;
-    }
-    (void)fclose(file);
-    return pace->key_count > 0;
+    pace->tokens = calloc(TENANTS_MAX, sizeof(*pace->tokens)); /* NOLINT(fh-alloc): a tool */
+    pace->keys = calloc(KEYS_MAX, sizeof(*pace->keys));        /* NOLINT(fh-alloc): a tool */
+    pace->token_count = read_lines(tokens, (char *)pace->tokens, TENANTS_MAX, TOKEN_MAX);
+    pace->key_count = read_lines(keys, (char *)pace->keys, KEYS_MAX, KEY_LEN);
+    return pace->token_count > 0 && pace->key_count > 0;
 }
 
 int main(int argc, char **argv)
 {
     static struct pace pace;
-    pthread_t threads[THREADS];
+    pthread_t threads[TENANTS_MAX];
     char ignored[256];
-    if (argc != 9 || !read_token(argv[2], pace.token) || !read_keys(&pace, argv[7])) {
+    if (argc != 9 || !read_files(&pace, argv[2], argv[7])) {
         (void)fprintf(stderr, "usage: bench_pace ADDRESS TOKEN_FILE WRITES_PER_SECOND "
                               "READS_PER_SECOND TABLE FIELD KEYS_FILE OUT\n");
         return 2;
@@ -217,8 +220,9 @@ int main(int argc, char **argv)
     if (pace.samples == NULL || pace.calls_per_second < 1) {
         return 2;
     }
+    const long count = pace.token_count > THREADS_MIN ? pace.token_count : THREADS_MIN;
     pace.start_us = now_us() + 200000;
-    for (int i = 0; i < THREADS; i++) {
+    for (long i = 0; i < count; i++) {
         if (pthread_create(&threads[i], NULL, run, &pace) != 0) {
             return 2;
         }
@@ -228,11 +232,12 @@ int main(int argc, char **argv)
     while (read(STDIN_FILENO, ignored, sizeof(ignored)) > 0) {
     }
     atomic_store(&pace.over, true);
-    for (int i = 0; i < THREADS; i++) {
+    for (long i = 0; i < count; i++) {
         (void)pthread_join(threads[i], NULL);
     }
     int status = report(&pace, argv[8]);
     free(pace.samples); /* NOLINT(fh-alloc): a tool */
     free(pace.keys);    /* NOLINT(fh-alloc): a tool */
+    free(pace.tokens);  /* NOLINT(fh-alloc): a tool */
     return status;
 }
