@@ -131,6 +131,7 @@ static void join(struct fh_routed *routed)
     struct fh_placement_entry *entry = routed->entry;
     struct fh_hold *hold = entry->hold;
     FH_ASSERT(entry->in_flight > 0 && router->in_flight > 0);
+    FH_ASSERT(hold->probe != routed); /* nobody would send it, nor another in its place */
     insert(&hold->queues[queue_of(routed)], routed);
     entry->in_flight--;
     router->in_flight--;
@@ -329,17 +330,19 @@ enum fh_code fh_hold_turned_away(struct fh_routed *routed, enum fh_code code)
     if (hold->epoch < routed->request.scope.epoch) {
         hold->epoch = routed->request.scope.epoch;
     }
+    /* Behind the mover's gate it tells nothing new of the foreign one. But as the probe it did its
+     * turn there as well, and those whom only that gate holds must not wait for it. */
+    bool local = (held_by(hold->local) & bit_of(routed)) != 0;
+    uint8_t gate = local ? FH_GATE_OPEN : gate_of(routed, code);
+    hold->foreign = gate > hold->foreign ? gate : hold->foreign;
+    if (was_probe) {
+        probe_failed(router, hold, code);
+    }
     join(routed);
-    if ((held_by(hold->local) & bit_of(routed)) == 0) {
-        uint8_t gate = gate_of(routed, code);
-        hold->foreign = gate > hold->foreign ? gate : hold->foreign;
-        if (was_probe) {
-            probe_failed(router, hold, code);
-        } else if (hold->state == RESTING && code == FH_HELD) {
-            back_off(router, hold, false);
-        } else if (hold->state == RESTING) {
-            look(router, hold);
-        }
+    if (!local && hold->state == RESTING && code == FH_HELD) {
+        back_off(router, hold, false);
+    } else if (!local && hold->state == RESTING) {
+        look(router, hold);
     }
     fh_hold_update(router, entry);
     return FH_OK;
@@ -358,6 +361,29 @@ enum fh_code fh_hold_wait_on(struct fh_routed *routed)
     if (hold->state == RESTING) {
         back_off(router, hold, true);
     }
+    fh_hold_update(router, entry);
+    return FH_OK;
+}
+
+/* Keeps its place; the store, or the catalog, takes nothing just now. */
+static void pause_drain(struct fh_router *router, struct fh_routed *routed)
+{
+    struct fh_hold *hold = ((struct fh_placement_entry *)routed->entry)->hold;
+    join(routed);
+    hold->paused = true;
+    if (hold->state != BACKING_OFF) {
+        set_timer(router, hold, PAUSE_US);
+    }
+}
+
+enum fh_code fh_hold_wait_for_room(struct fh_routed *routed)
+{
+    struct fh_router *router = routed->router;
+    struct fh_placement_entry *entry = routed->entry;
+    if (entry->hold == NULL && make(router, entry) == NULL) {
+        return FH_NOMEM;
+    }
+    pause_drain(router, routed);
     fh_hold_update(router, entry);
     return FH_OK;
 }
@@ -382,15 +408,16 @@ void fh_hold_answered(struct fh_routed *routed, enum fh_code code)
     }
 }
 
-/* One that found no home in the store where the catalog says it is. They are among those that came
- * back, which stand in front. */
-static struct fh_routed *first_missing(const struct fh_hold *hold)
+/* One that found no home in the store where the catalog, asked after that, says it is. They are
+ * among those that came back, which stand in front. */
+static struct fh_routed *first_missing(const struct fh_hold *hold, uint64_t asked)
 {
     for (size_t i = 0; i < FH_HOLD_QUEUES; i++) {
         const struct fh_list *queue = &hold->queues[i];
         for (struct fh_list *node = queue->next; node != queue; node = node->next) {
             struct fh_routed *routed = FH_CONTAINER_OF(node, struct fh_routed, node);
-            if (routed->home_missing && routed->request.scope.epoch >= hold->entry->epoch) {
+            if (routed->missing_since != 0 && routed->missing_since < asked &&
+                routed->request.scope.epoch >= hold->entry->epoch) {
                 return routed;
             }
             if (routed->attempts == 0) {
@@ -401,11 +428,12 @@ static struct fh_routed *first_missing(const struct fh_hold *hold)
     return NULL;
 }
 
-static bool finish_missing(struct fh_router *router, struct fh_placement_entry *entry)
+static bool finish_missing(struct fh_router *router, struct fh_placement_entry *entry,
+                           uint64_t asked)
 {
     struct fh_routed *routed = NULL;
     bool any = false;
-    while (entry->hold != NULL && (routed = first_missing(entry->hold)) != NULL) {
+    while (entry->hold != NULL && (routed = first_missing(entry->hold, asked)) != NULL) {
         FH_LOG(router->env->log, ERROR, "router.home_missing",
                FH_KV_TEXT("store", entry->store != NULL ? entry->store->name : ""),
                FH_KV_UUID("tenant", entry->tenant));
@@ -418,7 +446,7 @@ static bool finish_missing(struct fh_router *router, struct fh_placement_entry *
 }
 
 void fh_hold_looked_up(struct fh_router *router, struct fh_placement_entry *entry,
-                       enum fh_code code)
+                       enum fh_code code, uint64_t asked)
 {
     struct fh_hold *hold = entry->hold;
     if (hold == NULL || hold->foreign == FH_GATE_OPEN) {
@@ -432,7 +460,7 @@ void fh_hold_looked_up(struct fh_router *router, struct fh_placement_entry *entr
     if (hold->state != LOOKING_UP) {
         return;
     }
-    if (code == FH_OK && finish_missing(router, entry)) {
+    if (code == FH_OK && finish_missing(router, entry, asked)) {
         if (entry->hold != NULL) {
             open_foreign(router, entry->hold); /* the others shall hear the same at once */
         }
@@ -476,17 +504,6 @@ void fh_hold_due_cb(struct fh_wheel_node *node, void *arg)
     fh_hold_update(router, entry);
     entry->pins--;
     fh_placements_settle(&router->placements, entry);
-}
-
-/* Keeps its place; the store, or the catalog, takes nothing just now. */
-static void pause_drain(struct fh_router *router, struct fh_routed *routed)
-{
-    struct fh_hold *hold = ((struct fh_placement_entry *)routed->entry)->hold;
-    join(routed);
-    hold->paused = true;
-    if (hold->state != BACKING_OFF) {
-        set_timer(router, hold, PAUSE_US);
-    }
 }
 
 /* At most `max`, in order; how many were looked at. */

@@ -55,12 +55,15 @@ void fh_hold_forsake(struct fh_routed *routed);
 FH_MUST_CHECK enum fh_code fh_hold_turned_away(struct fh_routed *routed, enum fh_code code);
 /* No placement is known, the catalog does not answer, and the request was held before: waits on. */
 FH_MUST_CHECK enum fh_code fh_hold_wait_on(struct fh_routed *routed);
+/* A store took it before, and the one that it is for now is full: waits until that takes it. */
+FH_MUST_CHECK enum fh_code fh_hold_wait_for_room(struct fh_routed *routed);
 /* A store answered, and the request ends. If it was the probe, the foreign gate opens; but what
  * tells nothing of the switch, or that it goes on, makes it the next one's turn. */
 void fh_hold_answered(struct fh_routed *routed, enum fh_code code);
-/* The entry was looked up. May free the hold, not the entry. */
+/* The entry was looked up, by the catalog's answer to question `asked`. May free the hold, not the
+ * entry. */
 void fh_hold_looked_up(struct fh_router *router, struct fh_placement_entry *entry,
-                       enum fh_code code);
+                       enum fh_code code, uint64_t asked);
 /* Something was told about the tenant, and it is being looked up: no need to wait any longer. */
 void fh_hold_poke(struct fh_router *router, struct fh_placement_entry *entry);
 /* To be called when something has left: lets others go on, drops a hold that holds nothing. */

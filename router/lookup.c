@@ -26,6 +26,7 @@ struct fh_lookup {
     struct fh_arena arena;
     struct fh_router *router;
     struct fh_placement_entry *entry;
+    uint64_t asked;      /* this question's number */
     uint32_t generation; /* of the router, when it was asked */
     bool again;
     bool follow;
@@ -98,6 +99,7 @@ static void finish(struct fh_lookup *lookup, enum fh_code code)
     struct fh_router *router = lookup->router;
     struct fh_placement_entry *entry = lookup->entry;
     bool follow = lookup->follow;
+    uint64_t asked = lookup->asked;
     FH_ASSERT(router->lookups > 0);
     router->lookups--;
     entry->generation = lookup->generation;
@@ -108,7 +110,7 @@ static void finish(struct fh_lookup *lookup, enum fh_code code)
     fh_arena_close(&lookup->arena);
     fh_free(lookup);
     entry->pins++;
-    fh_route_looked_up(router, entry, code);
+    fh_route_looked_up(router, entry, code, asked);
     if (follow && !router->closing) {
         fh_lookup_again(router, entry);
     }
@@ -124,6 +126,7 @@ static enum fh_code ask(struct fh_lookup *lookup)
     struct fh_catalog_request *request = &lookup->request;
     lookup->again = false;
     lookup->follow = false;
+    lookup->asked = ++lookup->router->asked;
     lookup->generation = lookup->router->generation;
     *request = (struct fh_catalog_request){
         .op = FH_CATALOG_TENANT_GET,

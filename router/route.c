@@ -55,7 +55,7 @@ static void enter(struct fh_router *router, struct fh_routed *routed,
     routed->held_since_us = 0;
     routed->attempts = 0;
     routed->cancelled = false;
-    routed->home_missing = false;
+    routed->missing_since = 0;
     fh_list_init(&routed->node);
     entry->in_flight++;
     router->in_flight++;
@@ -70,6 +70,7 @@ static void leave(struct fh_routed *routed)
         fh_hold_forsake(routed);
     }
     FH_ASSERT(entry->in_flight > 0 && router->in_flight > 0);
+    FH_ASSERT(entry->hold == NULL || entry->hold->probe != routed);
     fh_list_remove(&routed->node);
     fh_wheel_remove(&router->wheel, &routed->timer);
     routed->entry = NULL;
@@ -148,6 +149,7 @@ static enum fh_code dispatch(struct fh_routed *routed)
         return fh_error_set(&request->error, FH_PRECONDITION,
                             "no schema has been applied to this server");
     }
+    routed->missing_since = 0; /* was said of the epoch that it was tried at before */
     request->scope.epoch = entry->epoch;
     request->scope.home = entry->home;
     request->done_cb = store_done_cb;
@@ -204,7 +206,8 @@ enum fh_code fh_route_send(struct fh_routed *routed)
     FH_UNREACHABLE();
 }
 
-/* The catalog, or the store, takes it or not; a request that was held is not failed for that. */
+/* The catalog, or the store, takes it or not; a request that was held, or that a store took before,
+ * is not failed for that. */
 static void send_or_finish(struct fh_routed *routed)
 {
     const struct fh_placement_entry *entry = routed->entry;
@@ -212,6 +215,9 @@ static void send_or_finish(struct fh_routed *routed)
     if (code != FH_OK && was_held(routed) && entry->status == FH_PLACEMENT_UNKNOWN) {
         fh_route_move(routed, FH_ROUTE_HELD);
         code = fh_hold_wait_on(routed);
+    } else if (code == FH_FULL && (was_held(routed) || routed->attempts > 0)) {
+        fh_route_move(routed, FH_ROUTE_HELD);
+        code = fh_hold_wait_for_room(routed);
     }
     if (code != FH_OK) {
         fh_route_finish(routed, code);
@@ -258,7 +264,7 @@ static void resume(struct fh_routed *routed, enum fh_code code)
 }
 
 void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *entry,
-                        enum fh_code code)
+                        enum fh_code code, uint64_t asked)
 {
     struct fh_list waiters;
     fh_list_init(&waiters);
@@ -267,7 +273,7 @@ void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *ent
         fh_list_push_back(&waiters, node);
     }
     entry->pins++;
-    fh_hold_looked_up(router, entry, code);
+    fh_hold_looked_up(router, entry, code, asked);
     while ((node = fh_list_pop_front(&waiters)) != NULL) {
         struct fh_routed *routed = FH_CONTAINER_OF(node, struct fh_routed, node);
         fh_wheel_remove(&router->wheel, &routed->timer);
@@ -288,8 +294,9 @@ void fh_route_turned_away(struct fh_routed *routed, enum fh_code code)
     } else {
         router->stats.moved_retries++;
     }
-    routed->home_missing = code == FH_NO_TENANT;
+    routed->missing_since = code == FH_NO_TENANT ? router->asked : 0;
     if (entry->status == FH_PLACEMENT_PLACED && entry->epoch > routed->request.scope.epoch) {
+        fh_hold_answered(routed, code);
         hold_or_send(routed);
         return;
     }

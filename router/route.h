@@ -26,6 +26,7 @@ struct fh_router {
     void *newer_arg;
     struct fh_router_stats stats;
     uint64_t order; /* of the newest request */
+    uint64_t asked; /* questions to the catalog so far: the number of the newest */
     size_t in_flight;
     size_t held;
     size_t lookups;
@@ -78,9 +79,10 @@ FH_MUST_CHECK enum fh_code fh_route_send(struct fh_routed *routed);
 /* The end of a request that submit took. The callback may free it, and may submit others. */
 void fh_route_finish(struct fh_routed *routed, enum fh_code code);
 void fh_route_finish_late(struct fh_routed *routed);
-/* The entry was brought up to date (FH_OK), or could not be: wakes who waits. */
+/* The entry was brought up to date (FH_OK), or could not be: wakes who waits. `asked` is the number
+ * of the question that was answered. */
 void fh_route_looked_up(struct fh_router *router, struct fh_placement_entry *entry,
-                        enum fh_code code);
+                        enum fh_code code, uint64_t asked);
 
 /* lookup.c: begins asking the catalog for the entry's tenant; the answer ends in
  * fh_route_looked_up(). Refuses when the catalog does. */

@@ -94,12 +94,13 @@ struct fh_routed {
     struct fh_store *store;
     struct fh_list node; /* of the waiters of a look-up, or of those held at a gate */
     struct fh_wheel_node timer;
-    uint64_t order;        /* of submission */
-    int64_t held_since_us; /* 0: never yet */
-    uint32_t attempts;     /* that the store turned away */
+    uint64_t order;         /* of submission */
+    int64_t held_since_us;  /* 0: never yet */
+    uint64_t missing_since; /* the newest question to the catalog when the store knew no such
+                               tenant, at the scope's epoch; 0: it was not so, or is tried anew */
+    uint32_t attempts;      /* that the store turned away */
     uint8_t phase;
     bool cancelled;
-    bool home_missing; /* the store knows no such tenant, at the epoch tried */
     void *entry;
 };
 

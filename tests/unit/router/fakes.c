@@ -61,6 +61,9 @@ static enum fh_code store_submit(struct fh_store *store, struct fh_request *requ
     if (fake->refusal != FH_OK) {
         return fake->refusal;
     }
+    if (fake->room != 0 && fake->pending_count >= fake->room) {
+        return FH_FULL;
+    }
     FH_ASSERT(fake->pending_count < FAKE_PENDING_MAX);
     fake->pending[fake->pending_count++] = request;
     fake->submitted++;

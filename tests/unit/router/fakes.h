@@ -30,6 +30,7 @@ struct fake_store {
     size_t cancelled;
     uint64_t last_epoch;
     enum fh_code refusal;
+    size_t room; /* beyond: FH_FULL; 0: no bound */
     bool closed;
 };
 

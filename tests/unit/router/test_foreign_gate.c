@@ -106,6 +106,103 @@ static void does_not_trust_an_older_answer(void **state)
     assert_all_ok(f, 1);
 }
 
+/* The same where the question was asked for somebody else who was turned away before. */
+static void does_not_trust_an_answer_that_others_wait_for(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    reads(f, 0);
+    reads(f, 1);
+    fake_store_answer(&f->one, FH_MOVED);
+    assert_int_equal(f->catalog.pending_count, 1);
+    (void)fake_store_flush(&f->one, FH_NO_TENANT);
+    assert_int_equal(fake_catalog_flush(&f->catalog), 1); /* older than that */
+    assert_int_equal(f->calls[1].done, 0);
+    ASSERT_AT(f, &f->one, 0);
+    (void)fake_store_flush(&f->one, FH_NO_TENANT);
+    pass_until_asked(f);
+    moved_to(f, "two", 2);
+    (void)fake_catalog_flush(&f->catalog);
+    turn(f);
+    ASSERT_AT(f, &f->two, 0, 1);
+    (void)fake_store_flush(&f->two, FH_OK);
+    assert_all_ok(f, 2);
+}
+
+/* And where a hint has it wait for what is being looked up, which came of an older hint. */
+static void does_not_trust_an_older_hint(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    reads(f, 0);
+    (void)fake_store_turn_away(&f->one, FH_FENCE_CLOSED);
+    (void)fake_catalog_flush(&f->catalog);
+    ASSERT_AT(f, &f->one, 0);
+    tell(f, &tenant_a);
+    (void)fake_store_flush(&f->one, FH_NO_TENANT);
+    tell(f, &tenant_a);
+    assert_int_equal(fake_catalog_flush(&f->catalog), 1); /* older than the home's end */
+    assert_int_equal(f->calls[0].done, 0);
+    moved_to(f, "two", 2);
+    assert_int_equal(fake_catalog_flush(&f->catalog), 1);
+    (void)fake_store_flush(&f->one, FH_NO_TENANT); /* it had asked there once more */
+    turn(f);
+    ASSERT_AT(f, &f->two, 0);
+    (void)fake_store_flush(&f->two, FH_OK);
+    assert_all_ok(f, 1);
+}
+
+/* Its home was gone, it went on to where the tenant is now, and that store had no room: it is not
+ * the home at the new epoch that is missing. */
+static void does_not_miss_a_home_that_it_did_not_reach(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    reads(f, 0);
+    reads(f, 1);
+    (void)fake_store_flush(&f->one, FH_NO_TENANT);
+    moved_to(f, "two", 2);
+    f->two.room = 1;
+    (void)fake_catalog_flush(&f->catalog);
+    turn(f);
+    ASSERT_AT(f, &f->two, 0);
+    (void)fake_store_turn_away(&f->two, FH_FENCE_INCOMING); /* not open yet: asked again */
+    (void)fake_catalog_flush(&f->catalog);
+    assert_int_equal(f->calls[1].done, 0);
+    ASSERT_AT(f, &f->two, 0);
+    (void)fake_store_flush(&f->two, FH_OK);
+    pass_until_submitted(f, &f->two);
+    ASSERT_AT(f, &f->two, 1);
+    (void)fake_store_flush(&f->two, FH_OK);
+    assert_all_ok(f, 2);
+}
+
+/* One store took it and turned it away; that the next one is full is the move's doing, not its. */
+static void waits_for_room_where_the_tenant_lives_now(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    reads(f, 0);
+    moved_to(f, "two", 2);
+    tell(f, &tenant_a);
+    (void)fake_catalog_flush(&f->catalog);
+    f->two.refusal = FH_FULL;
+    (void)fake_store_turn_away(&f->one, FH_FENCE_CLOSED);
+    assert_int_equal(f->calls[0].done, 0);
+    assert_int_equal(gate_of(f).held, 1);
+    reads(f, 1); /* behind it */
+    fh_clock_virtual_advance(&f->clock, 5000);
+    turn_by_hand(f);
+    assert_int_equal(gate_of(f).held, 2);
+    f->two.refusal = FH_OK;
+    pass_until_submitted(f, &f->two);
+    ASSERT_AT(f, &f->two, 0, 1);
+    (void)fake_store_flush(&f->two, FH_OK);
+    assert_all_ok(f, 2);
+    assert_int_equal(submit(f, 2, &tenant_a), FH_OK);
+    (void)fake_store_flush(&f->two, FH_OK);
+}
+
 /* The clock stands still: only the hint can be why it looks. */
 static void looks_at_once_after_a_hint(void **state)
 {
@@ -215,6 +312,32 @@ static void has_another_probe_when_one_ends(void **state)
     turn(f);
     ASSERT_AT(f, &f->one, 3);
     (void)fake_store_flush(&f->one, FH_OK);
+}
+
+/* The probe comes back to find the gate of this process's mover in its way: another one's turn. */
+static void has_another_probe_when_the_mover_holds_one(void **state)
+{
+    struct fixture *f = *state;
+    place(f, &tenant_a);
+    writes(f, 0);
+    reads(f, 1);
+    assert_int_equal(fake_store_turn_away(&f->one, FH_FENCE_CLOSED), 2);
+    (void)fake_catalog_flush(&f->catalog);
+    ASSERT_AT(f, &f->one, 0);
+    assert_int_equal(fh_router_gate_close(f->router, &tenant_a, FH_GATE_WRITES), FH_OK);
+    (void)fake_store_turn_away(&f->one, FH_FENCE_CLOSED);
+    for (int ms = 0; ms < 100 && f->one.pending_count == 0; ms++) {
+        fh_clock_virtual_advance(&f->clock, 1000);
+        turn_by_hand(f);
+        (void)fake_catalog_flush(&f->catalog);
+    }
+    ASSERT_AT(f, &f->one, 1);
+    (void)fake_store_flush(&f->one, FH_OK);
+    fh_router_gate_open(f->router, &tenant_a, &f->catalog.tenant.placement);
+    turn(f);
+    ASSERT_AT(f, &f->one, 0);
+    (void)fake_store_flush(&f->one, FH_OK);
+    assert_all_ok(f, 2);
 }
 
 /* This process's mover and another's at once: each holds what it holds. */
@@ -399,10 +522,15 @@ int main(void)
         TEST(goes_on_when_a_foreign_switch_is_called_off),
         TEST(follows_when_the_old_home_is_gone),
         TEST(does_not_trust_an_older_answer),
+        TEST(does_not_trust_an_answer_that_others_wait_for),
+        TEST(does_not_trust_an_older_hint),
+        TEST(does_not_miss_a_home_that_it_did_not_reach),
+        TEST(waits_for_room_where_the_tenant_lives_now),
         TEST(looks_at_once_after_a_hint),
         TEST(holds_on_with_the_catalog_away),
         TEST(asks_ever_less_often),
         TEST(has_another_probe_when_one_ends),
+        TEST(has_another_probe_when_the_mover_holds_one),
         TEST(goes_on_when_a_callback_forgets_the_placement),
         TEST(keeps_both_gates_apart),
         TEST(looks_again_after_a_hint_and_serves_meanwhile),
