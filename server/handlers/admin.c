@@ -49,6 +49,26 @@ void fh_admin_call_submit(struct fh_admin_call *admin_call, fh_admin_call_answer
     }
 }
 
+void fh_admin_call_reply(const struct fh_admin_call *admin_call, enum fh_code code,
+                         const ProtobufCMessage *answer, bool changed)
+{
+    if (code == FH_OK) {
+        fh_call_reply(admin_call->call, answer);
+    } else if (changed) {
+        fh_call_fail_unanswered(admin_call->call, code);
+    } else {
+        fh_call_fail_code(admin_call->call, code);
+    }
+}
+
+enum fh_code fh_reason_check(const char *reason, struct fh_error *error)
+{
+    return strlen(reason) <= FH_REASON_BYTES_MAX
+               ? FH_OK
+               : fh_error_field(error, FH_INVALID, "reason", "reason is longer than %d bytes",
+                                FH_REASON_BYTES_MAX);
+}
+
 struct fh_audit_context fh_call_audit(struct fh_call *call, const char *reason)
 {
     const struct fh_principal *principal = fh_call_principal(call);

@@ -27,6 +27,14 @@ FH_MUST_CHECK void *fh_admin_call_create(struct fh_call *call, struct fh_service
  * with its error. */
 void fh_admin_call_submit(struct fh_admin_call *admin_call, fh_admin_call_answer_cb *answer);
 
+/* Ends the call with its answer, or with what kept it from being made; `changed`: something was
+ * done, which a failure to answer must not deny. */
+void fh_admin_call_reply(const struct fh_admin_call *admin_call, enum fh_code code,
+                         const ProtobufCMessage *answer, bool changed);
+
+#define FH_REASON_BYTES_MAX 1000
+/* Of a request that changes something: FH_INVALID names the field. */
+FH_MUST_CHECK enum fh_code fh_reason_check(const char *reason, struct fh_error *error);
 /* Who asks: from the verified principal, for the operators' audit. Borrows from the call. */
 struct fh_audit_context fh_call_audit(struct fh_call *call, const char *reason);
 

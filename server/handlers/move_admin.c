@@ -1,7 +1,7 @@
 /* MoveAdminService: asks the catalog for moves; a migrator, here or elsewhere, carries them out.
  *
  * StartMove: tenant looked up -> (validate_only: plan) -> catalog row -> this process's migrator is
- * woken. Everything else is one catalog request. WatchMove is in move_watch.c.
+ * woken. Everything else is one catalog request, but for WatchMove, which follows.
  */
 #include "freehold/v1/move_admin.pb-c.h"
 
@@ -9,13 +9,13 @@
 
 #include "server/auth/principal.h"
 #include "server/handlers/admin.h"
+#include "server/handlers/follow.h"
 #include "server/handlers/move_messages.h"
-#include "server/handlers/move_watch.h"
+#include "server/handlers/operator_events.h"
 #include "server/handlers/refusal.h"
 #include "server/handlers/services.h"
 
 #define PAGE_SIZE_DEFAULT 100
-#define REASON_BYTES_MAX 1000
 
 /* StartMove's */
 struct move_call {
@@ -24,26 +24,11 @@ struct move_call {
     struct fh_move move; /* what is wanted */
 };
 
-/* `changed`: something was, which a failure to answer must not deny. */
 static void reply_move(struct fh_admin_call *base, const struct fh_move *move, bool changed)
 {
     Freehold__V1__Move *out = NULL;
     enum fh_code code = fh_move_to_proto(move, fh_call_arena(base->call), &out);
-    if (code == FH_OK) {
-        fh_call_reply(base->call, &out->base);
-    } else if (changed) {
-        fh_call_fail_unanswered(base->call, code);
-    } else {
-        fh_call_fail_code(base->call, code);
-    }
-}
-
-static enum fh_code check_reason(const char *reason, struct fh_error *error)
-{
-    return strlen(reason) <= REASON_BYTES_MAX
-               ? FH_OK
-               : fh_error_field(error, FH_INVALID, "reason", "reason is longer than %d bytes",
-                                REASON_BYTES_MAX);
+    fh_admin_call_reply(base, code, code == FH_OK ? &out->base : NULL, changed);
 }
 
 /* Into as.get. */
@@ -68,11 +53,7 @@ static void answer_start(struct fh_admin_call *base)
     }
     enum fh_code code =
         fh_move_to_proto(&base->catalog.as.move, fh_call_arena(base->call), &out.move);
-    if (code != FH_OK) {
-        fh_call_fail_unanswered(base->call, code);
-        return;
-    }
-    fh_call_reply(base->call, &out.base);
+    fh_admin_call_reply(base, code, &out.base, true);
 }
 
 static void planned_cb(enum fh_code code, const struct fh_error *error,
@@ -156,7 +137,7 @@ static enum fh_code start_from_proto(const Freehold__V1__StartMoveRequest *in,
         code = fh_error_field(error, FH_INVALID, "request_id",
                               "request_id is longer than %d characters", FH_REQUEST_ID_MAX);
     }
-    return code == FH_OK ? check_reason(in->reason, error) : code;
+    return code == FH_OK ? fh_reason_check(in->reason, error) : code;
 }
 
 static void start_move(struct fh_call *call, void *arg)
@@ -234,11 +215,7 @@ static void answer_list(struct fh_admin_call *base)
         code = fh_admin_page_seal(base, &scope, &moves[count - 1].uuid, sizeof(struct fh_uuid),
                                   &out.next_page_token);
     }
-    if (code != FH_OK) {
-        fh_call_fail_code(base->call, code);
-        return;
-    }
-    fh_call_reply(base->call, &out.base);
+    fh_admin_call_reply(base, code, &out.base, false);
 }
 
 static enum fh_code list_request(struct fh_admin_call *base,
@@ -318,7 +295,7 @@ static void wish(struct fh_call *call, void *arg, const char *name, const char *
     struct fh_catalog_request *request = &base->catalog;
     enum fh_code code = fh_move_name_parse(name, &request->as.move_wish.uuid, &error);
     if (code == FH_OK) {
-        code = check_reason(reason, &error);
+        code = fh_reason_check(reason, &error);
     }
     if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);
@@ -351,37 +328,60 @@ static void cancel_move(struct fh_call *call, void *arg)
     wish(call, arg, in->name, in->reason, FH_MOVE_WISH_CANCEL);
 }
 
+/* -- WatchMove --------------------------------------------------------------------------------- */
+
+static enum fh_code watch_message_cb(const struct fh_catalog_request *seen, struct fh_arena *arena,
+                                     ProtobufCMessage **out, bool *finished)
+{
+    const struct fh_move *move = &seen->as.move_get.move;
+    Freehold__V1__WatchMoveResponse *response =
+        FH_ARENA_NEW(arena, Freehold__V1__WatchMoveResponse);
+    if (response == NULL) {
+        return FH_NOMEM;
+    }
+    freehold__v1__watch_move_response__init(response);
+    *out = &response->base;
+    *finished = fh_move_is_finished(move->phase);
+    return fh_move_to_proto(move, arena, &response->move);
+}
+
+static void watch_move(struct fh_call *call, void *arg)
+{
+    const Freehold__V1__WatchMoveRequest *in =
+        (const Freehold__V1__WatchMoveRequest *)fh_call_request(call);
+    struct fh_error error = FH_ERROR_INIT;
+    struct fh_uuid uuid;
+    enum fh_code code = fh_move_name_parse(in->name, &uuid, &error);
+    if (code != FH_OK) {
+        fh_call_fail_as(call, code, &error);
+        return;
+    }
+    fh_follow_stream(arg, call, FH_FOLLOWED_MOVE, &uuid, watch_message_cb);
+}
+
 /* -- ListMoveEvents ---------------------------------------------------------------------------- */
 
-static struct fh_page_scope events_scope(const Freehold__V1__ListMoveEventsRequest *in)
-{
-    return (struct fh_page_scope){.method = FH_STR("ListMoveEvents"), .query = fh_str_of(in->name)};
-}
+struct events_call {
+    struct fh_admin_call base; /* first */
+    struct fh_events_query query;
+};
 
 static void answer_events(struct fh_admin_call *base)
 {
-    const Freehold__V1__ListMoveEventsRequest *in =
-        (const Freehold__V1__ListMoveEventsRequest *)fh_call_request(base->call);
+    const struct events_call *state = (const struct events_call *)base;
     struct fh_arena *arena = fh_call_arena(base->call);
     Freehold__V1__ListMoveEventsResponse out = FREEHOLD__V1__LIST_MOVE_EVENTS_RESPONSE__INIT;
-    size_t count = base->catalog.as.events.count;
-    const struct fh_operator_event *events = base->catalog.as.events.events;
+    const size_t count = base->catalog.as.events.count;
     out.events = FH_ARENA_ARRAY(arena, Freehold__V1__MoveEvent *, count);
     enum fh_code code = out.events != NULL ? FH_OK : FH_NOMEM;
     for (size_t i = 0; code == FH_OK && i < count; i++) {
-        code = fh_move_event_to_proto(&events[i], arena, &out.events[i]);
+        code = fh_move_event_to_proto(&base->catalog.as.events.events[i], arena, &out.events[i]);
         out.n_events = i + 1;
     }
-    if (code == FH_OK && base->catalog.as.events.more && count > 0) {
-        struct fh_page_scope scope = events_scope(in);
-        code = fh_admin_page_seal(base, &scope, &events[count - 1].id, sizeof(uint64_t),
-                                  &out.next_page_token);
+    if (code == FH_OK) {
+        code = fh_events_next_page(base, &state->query, &out.next_page_token);
     }
-    if (code != FH_OK) {
-        fh_call_fail_code(base->call, code);
-        return;
-    }
-    fh_call_reply(base->call, &out.base);
+    fh_admin_call_reply(base, code, &out.base, false);
 }
 
 static void list_move_events(struct fh_call *call, void *arg)
@@ -389,43 +389,31 @@ static void list_move_events(struct fh_call *call, void *arg)
     const Freehold__V1__ListMoveEventsRequest *in =
         (const Freehold__V1__ListMoveEventsRequest *)fh_call_request(call);
     struct fh_error error = FH_ERROR_INIT;
-    struct fh_uuid uuid;
-    struct fh_admin_call *base = fh_admin_call_create(call, arg, sizeof(*base));
-    if (base == NULL) {
+    struct events_call *state = fh_admin_call_create(call, arg, sizeof(*state));
+    if (state == NULL) {
         return;
     }
-    struct fh_catalog_request *request = &base->catalog;
-    enum fh_code code = fh_move_name_parse(in->name, &uuid, &error);
+    state->query = (struct fh_events_query){.method = FH_STR("ListMoveEvents"),
+                                            .prefix = "moves/",
+                                            .name = in->name,
+                                            .page_size = in->page_size,
+                                            .page_token = in->page_token};
+    enum fh_code code = fh_move_name_parse(in->name, &state->query.uuid, &error);
     if (code == FH_OK) {
-        code =
-            fh_page_size_parse(in->page_size, PAGE_SIZE_DEFAULT, &request->as.events.limit, &error);
-    }
-    if (code == FH_OK) {
-        struct fh_page_scope scope = events_scope(in);
-        code = fh_admin_page_open(base, &scope, in->page_token, &request->as.events.after_id,
-                                  sizeof(uint64_t), &error);
+        code = fh_events_request(&state->base, &state->query, &error);
     }
     if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);
         return;
     }
-    char text[FH_UUID_TEXT_LEN + 1];
-    fh_uuid_format(&uuid, text);
-    const char *resource = fh_arena_printf(fh_call_arena(call), "moves/%s", text);
-    if (resource == NULL) {
-        fh_call_fail_code(call, FH_NOMEM);
-        return;
-    }
-    request->op = FH_CATALOG_EVENTS;
-    request->as.events.resource = fh_str_of(resource);
-    fh_admin_call_submit(base, answer_events);
+    fh_admin_call_submit(&state->base, answer_events);
 }
 
 static const struct fh_rpc_method methods[] = {
     {"StartMove", FH_RPC_UNARY, FH_ACCESS_OPERATOR, start_move},
     {"GetMove", FH_RPC_UNARY, FH_ACCESS_OPERATOR, get_move},
     {"ListMoves", FH_RPC_UNARY, FH_ACCESS_OPERATOR, list_moves},
-    {"WatchMove", FH_RPC_SERVER_STREAM, FH_ACCESS_OPERATOR, fh_move_watch},
+    {"WatchMove", FH_RPC_SERVER_STREAM, FH_ACCESS_OPERATOR, watch_move},
     {"PauseMove", FH_RPC_UNARY, FH_ACCESS_OPERATOR, pause_move},
     {"ResumeMove", FH_RPC_UNARY, FH_ACCESS_OPERATOR, resume_move},
     {"CancelMove", FH_RPC_UNARY, FH_ACCESS_OPERATOR, cancel_move},

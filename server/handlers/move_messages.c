@@ -1,6 +1,7 @@
 /* Happy path: field by field. Failures: FH_NOMEM, and settings out of bounds. */
 #include "server/handlers/move_messages.h"
 
+#include "server/handlers/operator_events.h"
 #include "server/handlers/parts.h"
 #include "server/handlers/values.h"
 
@@ -173,16 +174,9 @@ enum fh_code fh_move_event_to_proto(const struct fh_operator_event *in, struct f
         return FH_NOMEM;
     }
     freehold__v1__move_event__init(event);
-    event->time = fh_timestamp_to_proto(in->at_us, arena);
-    event->actor = fh_part_text(arena, in->actor);
-    event->action = fh_part_text(arena, in->action);
-    event->reason = fh_part_text(arena, in->reason);
-    event->detail = fh_part_text(arena, in->detail);
     *out = event;
-    return event->time != NULL && event->actor != NULL && event->action != NULL &&
-                   event->reason != NULL && event->detail != NULL
-               ? FH_OK
-               : FH_NOMEM;
+    return fh_event_parts(in, arena, &event->time, &event->actor, &event->action, &event->reason,
+                          &event->detail);
 }
 
 enum fh_code fh_move_settings_from_proto(const Freehold__V1__MoveSettings *in,

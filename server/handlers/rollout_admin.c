@@ -7,12 +7,13 @@
 
 #include "server/auth/principal.h"
 #include "server/handlers/admin.h"
+#include "server/handlers/follow.h"
+#include "server/handlers/operator_events.h"
 #include "server/handlers/refusal.h"
 #include "server/handlers/rollout_messages.h"
 #include "server/handlers/services.h"
 
 #define PAGE_SIZE_DEFAULT 100
-#define REASON_BYTES_MAX 1000
 
 /* Of a change or a list that names its rollout. */
 struct rollout_call {
@@ -28,13 +29,7 @@ static void reply_rollout(struct fh_admin_call *base, const struct fh_rollout *r
 {
     Freehold__V1__Rollout *out = NULL;
     enum fh_code code = fh_rollout_to_proto(rollout, fh_call_arena(base->call), &out);
-    if (code == FH_OK) {
-        fh_call_reply(base->call, &out->base);
-    } else if (changed) {
-        fh_call_fail_unanswered(base->call, code);
-    } else {
-        fh_call_fail_code(base->call, code);
-    }
+    fh_admin_call_reply(base, code, code == FH_OK ? &out->base : NULL, changed);
 }
 
 static void looked_up(struct fh_admin_call *base)
@@ -109,11 +104,7 @@ static void answer_list(struct fh_admin_call *base)
         code = fh_admin_page_seal(base, &scope, &rollouts[count - 1].uuid, sizeof(struct fh_uuid),
                                   &out.next_page_token);
     }
-    if (code != FH_OK) {
-        fh_call_fail_code(base->call, code);
-        return;
-    }
-    fh_call_reply(base->call, &out.base);
+    fh_admin_call_reply(base, code, &out.base, false);
 }
 
 void fh_rollout_list(struct fh_call *call, void *arg)
@@ -201,11 +192,7 @@ static void answer_homes(struct fh_admin_call *base)
     if (code == FH_OK && base->catalog.as.rollout_homes.more && count > 0) {
         code = seal_homes(base, in, &out.next_page_token);
     }
-    if (code != FH_OK) {
-        fh_call_fail_code(base->call, code);
-        return;
-    }
-    fh_call_reply(base->call, &out.base);
+    fh_admin_call_reply(base, code, &out.base, false);
 }
 
 static void list_homes(struct fh_admin_call *base)
@@ -249,6 +236,92 @@ void fh_rollout_list_homes(struct fh_call *call, void *arg)
     }
 }
 
+/* -- ListRolloutEvents ------------------------------------------------------------------------- */
+
+struct events_call {
+    struct rollout_call rollout; /* first */
+    struct fh_events_query query;
+};
+
+static void answer_events(struct fh_admin_call *base)
+{
+    const struct events_call *state = (const struct events_call *)base;
+    struct fh_arena *arena = fh_call_arena(base->call);
+    Freehold__V1__ListRolloutEventsResponse out = FREEHOLD__V1__LIST_ROLLOUT_EVENTS_RESPONSE__INIT;
+    const size_t count = base->catalog.as.events.count;
+    out.events = FH_ARENA_ARRAY(arena, Freehold__V1__RolloutEvent *, count);
+    enum fh_code code = out.events != NULL ? FH_OK : FH_NOMEM;
+    for (size_t i = 0; code == FH_OK && i < count; i++) {
+        code = fh_rollout_event_to_proto(&base->catalog.as.events.events[i], arena, &out.events[i]);
+        out.n_events = i + 1;
+    }
+    if (code == FH_OK) {
+        code = fh_events_next_page(base, &state->query, &out.next_page_token);
+    }
+    fh_admin_call_reply(base, code, &out.base, false);
+}
+
+static void list_events(struct fh_admin_call *base)
+{
+    struct events_call *state = (struct events_call *)base;
+    const Freehold__V1__ListRolloutEventsRequest *in =
+        (const Freehold__V1__ListRolloutEventsRequest *)fh_call_request(base->call);
+    struct fh_error error = FH_ERROR_INIT;
+    state->query = (struct fh_events_query){.method = FH_STR("ListRolloutEvents"),
+                                            .prefix = "rollouts/",
+                                            .name = in->name,
+                                            .uuid = state->rollout.uuid,
+                                            .page_size = in->page_size,
+                                            .page_token = in->page_token};
+    enum fh_code code = fh_events_request(base, &state->query, &error);
+    if (code != FH_OK) {
+        fh_call_fail_as(base->call, code, &error);
+        return;
+    }
+    fh_admin_call_submit(base, answer_events);
+}
+
+void fh_rollout_list_events(struct fh_call *call, void *arg)
+{
+    const Freehold__V1__ListRolloutEventsRequest *in =
+        (const Freehold__V1__ListRolloutEventsRequest *)fh_call_request(call);
+    struct events_call *state = fh_admin_call_create(call, arg, sizeof(*state));
+    if (state != NULL) {
+        find(&state->rollout, in->name, list_events);
+    }
+}
+
+/* -- WatchRollout ------------------------------------------------------------------------------ */
+
+static enum fh_code watch_message_cb(const struct fh_catalog_request *seen, struct fh_arena *arena,
+                                     ProtobufCMessage **out, bool *finished)
+{
+    const struct fh_rollout *rollout = &seen->as.rollout_get.rollout;
+    Freehold__V1__WatchRolloutResponse *response =
+        FH_ARENA_NEW(arena, Freehold__V1__WatchRolloutResponse);
+    if (response == NULL) {
+        return FH_NOMEM;
+    }
+    freehold__v1__watch_rollout_response__init(response);
+    *out = &response->base;
+    *finished = fh_rollout_is_finished(rollout->phase);
+    return fh_rollout_to_proto(rollout, arena, &response->rollout);
+}
+
+void fh_rollout_watch(struct fh_call *call, void *arg)
+{
+    const Freehold__V1__WatchRolloutRequest *in =
+        (const Freehold__V1__WatchRolloutRequest *)fh_call_request(call);
+    struct fh_error error = FH_ERROR_INIT;
+    struct fh_uuid uuid;
+    enum fh_code code = fh_rollout_name_parse(in->name, &uuid, &error);
+    if (code != FH_OK) {
+        fh_call_fail_as(call, code, &error);
+        return;
+    }
+    fh_follow_stream(arg, call, FH_FOLLOWED_ROLLOUT, &uuid, watch_message_cb);
+}
+
 /* -- PauseRollout, ResumeRollout, CancelRollout ------------------------------------------------ */
 
 static void answer_wish(struct fh_admin_call *base)
@@ -279,9 +352,8 @@ static void wish(struct fh_call *call, void *arg, const char *name, const char *
     if (state == NULL) {
         return;
     }
-    if (strlen(reason) > REASON_BYTES_MAX) {
-        enum fh_code code = fh_error_field(&error, FH_INVALID, "reason",
-                                           "reason is longer than %d bytes", REASON_BYTES_MAX);
+    enum fh_code code = fh_reason_check(reason, &error);
+    if (code != FH_OK) {
         fh_call_fail_as(call, code, &error);
         return;
     }

@@ -3,6 +3,7 @@
 
 #include <string.h>
 
+#include "server/handlers/operator_events.h"
 #include "server/handlers/parts.h"
 #include "server/handlers/values.h"
 
@@ -128,6 +129,19 @@ enum fh_code fh_rollout_home_to_proto(const struct fh_rollout_home *in, struct f
                    home->update_time != NULL
                ? FH_OK
                : FH_NOMEM;
+}
+
+enum fh_code fh_rollout_event_to_proto(const struct fh_operator_event *in, struct fh_arena *arena,
+                                       Freehold__V1__RolloutEvent **out)
+{
+    Freehold__V1__RolloutEvent *event = FH_ARENA_NEW(arena, Freehold__V1__RolloutEvent);
+    if (event == NULL) {
+        return FH_NOMEM;
+    }
+    freehold__v1__rollout_event__init(event);
+    *out = event;
+    return fh_event_parts(in, arena, &event->time, &event->actor, &event->action, &event->reason,
+                          &event->detail);
 }
 
 static enum fh_code canaries_from_proto(const Freehold__V1__RolloutSettings *in,

@@ -11,6 +11,9 @@ FH_MUST_CHECK enum fh_code fh_rollout_to_proto(const struct fh_rollout *in, stru
 FH_MUST_CHECK enum fh_code fh_rollout_home_to_proto(const struct fh_rollout_home *in,
                                                     struct fh_arena *arena,
                                                     Freehold__V1__RolloutHome **out);
+FH_MUST_CHECK enum fh_code fh_rollout_event_to_proto(const struct fh_operator_event *in,
+                                                     struct fh_arena *arena,
+                                                     Freehold__V1__RolloutEvent **out);
 /* `in` may be NULL: the defaults. FH_INVALID names the field; other bounds are the catalog's. */
 FH_MUST_CHECK enum fh_code fh_rollout_settings_from_proto(const Freehold__V1__RolloutSettings *in,
                                                           struct fh_rollout_settings *out,

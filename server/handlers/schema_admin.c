@@ -4,15 +4,13 @@
 #include "base/codec.h"
 #include "server/auth/principal.h"
 #include "server/handlers/admin.h"
+#include "server/handlers/follow.h"
 #include "server/handlers/refusal.h"
 #include "server/handlers/rollout_admin.h"
-#include "server/handlers/rollout_follow.h"
 #include "server/handlers/rollout_messages.h"
 #include "server/handlers/schema_files.h"
 #include "server/handlers/services.h"
 #include "server/handlers/values.h"
-
-#define REASON_BYTES_MAX 1000
 
 static char *type_text(const struct fh_column *column, struct fh_arena *arena)
 {
@@ -186,8 +184,9 @@ static bool is_settled(const struct fh_rollout *rollout)
            rollout->progress.at_rest != 0;
 }
 
-static enum fh_code rollout_seen_cb(const struct fh_rollout *rollout, bool last, void *arg)
+static enum fh_code rollout_seen_cb(const struct fh_catalog_request *seen, bool last, void *arg)
 {
+    const struct fh_rollout *rollout = &seen->as.rollout_get.rollout;
     struct apply_call *apply = arg;
     const Freehold__V1__ApplySchemaRequest *in =
         (const Freehold__V1__ApplySchemaRequest *)fh_call_request(apply->call);
@@ -236,9 +235,10 @@ static void apply_done_cb(const struct fh_schemas_result *result, void *arg)
     if (apply->services->roller != NULL) {
         fh_roller_wake(apply->services->roller);
     }
+    struct fh_error error = FH_ERROR_INIT;
     enum fh_code code =
-        fh_rollout_follow(apply->services, apply->call, &result->rollout, wait_until_us(apply),
-                          rollout_seen_cb, rollout_ended_cb, apply);
+        fh_follow(apply->services, apply->call, FH_FOLLOWED_ROLLOUT, &result->rollout,
+                  wait_until_us(apply), rollout_seen_cb, rollout_ended_cb, apply, &error);
     if (code != FH_OK) {
         fh_call_fail_unanswered(apply->call, code);
     }
@@ -263,9 +263,8 @@ static void apply_schema(struct fh_call *call, void *arg)
     if (code == FH_OK) {
         code = fh_rollout_settings_from_proto(in->rollout, &settings, &error);
     }
-    if (code == FH_OK && strlen(in->reason) > REASON_BYTES_MAX) {
-        code = fh_error_field(&error, FH_INVALID, "reason", "reason is longer than %d bytes",
-                              REASON_BYTES_MAX);
+    if (code == FH_OK) {
+        code = fh_reason_check(in->reason, &error);
     }
     if (code == FH_OK) {
         struct fh_audit_context audit = fh_call_audit(call, in->reason);
@@ -291,6 +290,7 @@ static const struct fh_rpc_method methods[] = {
     {"PauseRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_pause},
     {"ResumeRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_resume},
     {"CancelRollout", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_cancel},
+    {"ListRolloutEvents", FH_RPC_UNARY, FH_ACCESS_OPERATOR, fh_rollout_list_events},
     {"WatchRollout", FH_RPC_SERVER_STREAM, FH_ACCESS_OPERATOR, fh_rollout_watch},
 };
 

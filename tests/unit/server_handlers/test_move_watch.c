@@ -3,7 +3,7 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "server/handlers/move_watch.h"
+#include "server/handlers/follow.h"
 #include "tests/unit/server_handlers/kit.h"
 #include "tests/unit/server_handlers/message.h"
 #include "tests/unit/server_handlers/moves.h"
@@ -168,8 +168,8 @@ static void test_bound(void **state)
 {
     struct kit *kit = *state;
     const char *name = moves_start(kit, "tenant-a")->name;
-    struct fh_call *calls[FH_MOVE_WATCHES_MAX];
-    for (size_t i = 0; i < FH_MOVE_WATCHES_MAX; i++) {
+    struct fh_call *calls[FH_FOLLOWED_MOVES_MAX];
+    for (size_t i = 0; i < FH_FOLLOWED_MOVES_MAX; i++) {
         calls[i] = begin(kit, name);
     }
     expect_code(moves_call(kit, "WatchMove", name, ""), FH_FULL, "");
@@ -177,7 +177,7 @@ static void test_bound(void **state)
     calls[0] = begin(kit, name);
     expect_code(moves_call(kit, "WatchMove", name, ""), FH_FULL, "");
     moves_end(kit, name);
-    for (size_t i = 0; i < FH_MOVE_WATCHES_MAX; i++) {
+    for (size_t i = 0; i < FH_FOLLOWED_MOVES_MAX; i++) {
         kit_wait(kit, &calls[i]->ended);
         expect_code(calls[i], FH_OK, "");
     }

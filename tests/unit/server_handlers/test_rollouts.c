@@ -49,6 +49,18 @@ static const ProtobufCMessage *watch_request(struct kit *kit, const char *name)
     return &in->base;
 }
 
+static const ProtobufCMessage *events_request(struct kit *kit, const char *name, int page_size,
+                                              const char *token)
+{
+    Freehold__V1__ListRolloutEventsRequest *in =
+        FH_ARENA_NEW(&kit->arena, Freehold__V1__ListRolloutEventsRequest);
+    freehold__v1__list_rollout_events_request__init(in);
+    in->name = text_of(name);
+    in->page_size = page_size;
+    in->page_token = text_of(token);
+    return &in->base;
+}
+
 static const ProtobufCMessage *pause_request(struct kit *kit, const char *name)
 {
     Freehold__V1__PauseRolloutRequest *in =
@@ -79,6 +91,16 @@ static const ProtobufCMessage *diff_request(struct kit *kit, const char *known, 
         FH_ARENA_NEW(&kit->arena, Freehold__V1__DiffSchemaRequest);
     freehold__v1__diff_schema_request__init(in);
     in->migrations = files_of(kit, known, newest);
+    in->n_migrations = 3;
+    return &in->base;
+}
+
+static const ProtobufCMessage *apply_request(struct kit *kit)
+{
+    Freehold__V1__ApplySchemaRequest *in =
+        FH_ARENA_NEW(&kit->arena, Freehold__V1__ApplySchemaRequest);
+    freehold__v1__apply_schema_request__init(in);
+    in->migrations = files_of(kit, kit_schema_sql, ADD_WEIGHT);
     in->n_migrations = 3;
     return &in->base;
 }
@@ -133,6 +155,8 @@ static void test_refuses(void **state)
         expect_code(call(kit, "GetRollout", get_request(kit, bad[i])), FH_INVALID, "name");
         expect_code(call(kit, "ListRolloutHomes", homes_request(kit, bad[i])), FH_INVALID, "name");
         expect_code(call(kit, "PauseRollout", pause_request(kit, bad[i])), FH_INVALID, "name");
+        expect_code(call(kit, "ListRolloutEvents", events_request(kit, bad[i], 1, "")), FH_INVALID,
+                    "name");
         expect_code(call(kit, "WatchRollout", watch_request(kit, bad[i])), FH_INVALID, "name");
     }
     const char *unknown = "rollouts/01900000-0000-7000-8000-000000000001";
@@ -144,6 +168,54 @@ static void test_refuses(void **state)
     expect_code(call(kit, "ListRollouts", list_request(kit, 1, "forged")), FH_INVALID,
                 "page_token");
     expect_code(call(kit, "ListRollouts", list_request(kit, -1, "")), FH_INVALID, "page_size");
+}
+
+/* From asked for to done, a page each. What "rollouts/-" meant for the first page it means for all,
+ * though another rollout comes meanwhile. */
+static void test_lists_events(void **state)
+{
+    struct kit *kit = *state;
+    const char *name = response(Freehold__V1__Rollout, kit,
+                                call(kit, "GetRollout", get_request(kit, "rollouts/-")))
+                           ->name;
+    const Freehold__V1__ListRolloutEventsResponse *all =
+        response(Freehold__V1__ListRolloutEventsResponse, kit,
+                 call(kit, "ListRolloutEvents", events_request(kit, name, 0, "")));
+    assert_true(all->n_events >= 3);
+    assert_string_equal(all->events[0]->action, "rollout.create");
+    assert_string_equal(all->events[1]->action, "rollout.claim");
+    assert_string_equal(all->events[all->n_events - 1]->action, "rollout.done");
+    assert_non_null(strstr(all->events[0]->detail, "\"version\":1"));
+    assert_string_equal(all->next_page_token, "");
+    const char *token = "";
+    for (size_t i = 0; i < all->n_events; i++) {
+        const Freehold__V1__ListRolloutEventsResponse *page =
+            response(Freehold__V1__ListRolloutEventsResponse, kit,
+                     call(kit, "ListRolloutEvents", events_request(kit, "rollouts/-", 1, token)));
+        assert_int_equal(page->n_events, 1);
+        assert_string_equal(page->events[0]->action, all->events[i]->action);
+        assert_string_equal(page->events[0]->actor, all->events[i]->actor);
+        assert_string_equal(page->events[0]->reason, all->events[i]->reason);
+        assert_string_equal(page->events[0]->detail, all->events[i]->detail);
+        assert_int_equal(page->events[0]->time->seconds, KIT_NOW_US / 1000000);
+        token = page->next_page_token;
+        assert_int_equal(token[0] == '\0', i + 1 == all->n_events);
+        if (i == 0) { /* it is of this method and this name */
+            expect_code(call(kit, "ListRolloutEvents", events_request(kit, name, 1, token)),
+                        FH_INVALID, "page_token");
+            expect_code(call(kit, "ListRollouts", list_request(kit, 1, token)), FH_INVALID,
+                        "page_token");
+            expect_code(call(kit, "ApplySchema", apply_request(kit)), FH_OK, "");
+        }
+    }
+    expect_code(call(kit, "ListRolloutEvents", events_request(kit, name, -1, "")), FH_INVALID,
+                "page_size");
+    /* One that never was has none. */
+    const char *unknown = "rollouts/01900000-0000-7000-8000-000000000001";
+    assert_int_equal(response(Freehold__V1__ListRolloutEventsResponse, kit,
+                              call(kit, "ListRolloutEvents", events_request(kit, unknown, 0, "")))
+                         ->n_events,
+                     0);
 }
 
 static void test_watches_an_ended_one_once(void **state)
@@ -222,6 +294,8 @@ static void test_memory(void **state)
         without_memory(kit, "GetRollout", arena, FH_OK, get_request(kit, "rollouts/-"));
         without_memory(kit, "ListRollouts", arena, FH_OK, list_request(kit, 1, ""));
         without_memory(kit, "ListRolloutHomes", arena, FH_OK, homes_request(kit, "rollouts/-"));
+        without_memory(kit, "ListRolloutEvents", arena, FH_OK,
+                       events_request(kit, "rollouts/-", 1, ""));
         without_memory(kit, "PauseRollout", arena, FH_PRECONDITION,
                        pause_request(kit, "rollouts/-"));
         without_memory(kit, "DiffSchema", arena, FH_OK,
@@ -234,11 +308,9 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(test_shows_rollouts),
-        KIT_TEST(test_refuses),
-        KIT_TEST(test_watches_an_ended_one_once),
-        KIT_TEST(test_compares_files),
-        KIT_TEST(test_memory),
+        KIT_TEST(test_shows_rollouts), KIT_TEST(test_refuses),
+        KIT_TEST(test_lists_events),   KIT_TEST(test_watches_an_ended_one_once),
+        KIT_TEST(test_compares_files), KIT_TEST(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

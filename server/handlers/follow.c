@@ -4,16 +4,13 @@
  *      |  peer gone         |  enough, an error
  *      +------> CLOSING <---+ ---- the timer is closed: ended_cb, the follower is freed
  *
- * A watch's slow reader is not queued for: what it has not taken when the next state comes is
- * skipped, since every message holds the whole state. Failures end with the catalog's error, but
- * for passing ones, which only delay.
+ * Failures end with the catalog's error, but for passing ones, which only delay.
  */
-#include "server/handlers/rollout_follow.h"
+#include "server/handlers/follow.h"
 
 #include "base/alloc.h"
 #include "base/assert.h"
 #include "server/handlers/refusal.h"
-#include "server/handlers/rollout_messages.h"
 
 #define TICK_MS 250
 #define ASK_TIMEOUT_US (5LL * 1000000)
@@ -23,10 +20,11 @@ enum state { WAITING, ASKING, CLOSING };
 
 struct follower {
     struct fh_services *services;
-    struct fh_uuid rollout;
+    enum fh_followed what;
+    struct fh_uuid uuid;
     int64_t until_us;
-    fh_rollout_seen_cb *seen_cb;
-    fh_rollout_ended_cb *ended_cb;
+    fh_follow_seen_cb *seen_cb;
+    fh_follow_ended_cb *ended_cb;
     void *arg;
     struct fh_arena arena; /* of one look */
     struct fh_catalog_request request;
@@ -41,8 +39,26 @@ struct follower {
     struct fh_error error;
 };
 
+static const struct kind {
+    enum fh_catalog_op op;
+    enum fh_catalog_hint hint;
+    size_t followers_max;
+    const char *name;
+} kinds[] = {
+    [FH_FOLLOWED_MOVE] = {FH_CATALOG_MOVE_GET, FH_CATALOG_HINT_MOVE, FH_FOLLOWED_MOVES_MAX,
+                          "moves"},
+    [FH_FOLLOWED_ROLLOUT] = {FH_CATALOG_ROLLOUT_GET, FH_CATALOG_HINT_ROLLOUT,
+                             FH_FOLLOWED_ROLLOUTS_MAX, "rollouts"},
+};
+
 /* One loop a process; the handlers run on it. */
-static size_t follower_count;
+static size_t follower_counts[sizeof(kinds) / sizeof(kinds[0])];
+
+static uint64_t beat_of(const struct fh_catalog_request *seen)
+{
+    return seen->op == FH_CATALOG_MOVE_GET ? seen->as.move_get.move.beat
+                                           : seen->as.rollout_get.rollout.beat;
+}
 
 static void closed_cb(uv_handle_t *handle)
 {
@@ -50,8 +66,8 @@ static void closed_cb(uv_handle_t *handle)
     struct follower ended = *follower;
     fh_arena_close(&follower->arena);
     fh_free(follower);
-    FH_ASSERT(follower_count > 0);
-    follower_count--;
+    FH_ASSERT(follower_counts[ended.what] > 0);
+    follower_counts[ended.what]--;
     ended.ended_cb(ended.code, &ended.error, ended.arg);
 }
 
@@ -76,18 +92,18 @@ static bool is_over(const struct follower *follower)
     return fh_clock_monotonic_us(follower->services->env->clock) >= follower->until_us;
 }
 
-static void look(struct follower *follower, const struct fh_rollout *rollout)
+static void look(struct follower *follower, const struct fh_catalog_request *seen)
 {
     bool last = is_over(follower);
-    if (follower->seen && rollout->beat == follower->beat_seen && !last) {
+    if (follower->seen && beat_of(seen) == follower->beat_seen && !last) {
         return;
     }
-    enum fh_code code = follower->seen_cb(rollout, last, follower->arg);
+    enum fh_code code = follower->seen_cb(seen, last, follower->arg);
     if (code == FH_CANCELLED || (code == FH_OK && last)) {
         end(follower, FH_OK);
     } else if (code == FH_OK) {
         follower->seen = true;
-        follower->beat_seen = rollout->beat;
+        follower->beat_seen = beat_of(seen);
     } else if (code != FH_FULL) { /* full: a slow reader; the next look tells more at once */
         end(follower, code);
     }
@@ -100,7 +116,7 @@ static void asked_cb(struct fh_catalog_request *request)
     if (follower->gone) {
         end(follower, FH_CANCELLED);
     } else if (request->code == FH_OK) {
-        look(follower, &request->as.rollout_get.rollout);
+        look(follower, request);
     } else if (!is_passing(request->code) || is_over(follower)) {
         follower->error = request->error;
         end(follower, request->code);
@@ -116,13 +132,17 @@ static void ask(struct follower *follower)
     follower->hinted = false;
     fh_arena_reset(&follower->arena);
     follower->request = (struct fh_catalog_request){
-        .op = FH_CATALOG_ROLLOUT_GET,
+        .op = kinds[follower->what].op,
         .deadline_us = fh_clock_monotonic_us(follower->services->env->clock) + ASK_TIMEOUT_US,
         .arena = &follower->arena,
         .done_cb = asked_cb,
         .arg = follower,
-        .as.rollout_get.uuid = follower->rollout,
     };
+    if (follower->what == FH_FOLLOWED_MOVE) {
+        follower->request.as.move_get.uuid = follower->uuid;
+    } else {
+        follower->request.as.rollout_get.uuid = follower->uuid;
+    }
     enum fh_code code = fh_catalog_submit(follower->services->catalog, &follower->request);
     if (code == FH_OK) {
         follower->state = ASKING;
@@ -148,8 +168,9 @@ static void tick_cb(uv_timer_t *timer)
 static void hint_cb(void *arg, enum fh_catalog_hint hint, const struct fh_uuid *uuid)
 {
     struct follower *follower = arg;
-    if (hint != FH_CATALOG_HINT_ROLLOUT ||
-        (!fh_uuid_is_nil(uuid) && !fh_uuid_eq(uuid, &follower->rollout))) {
+    if (hint != kinds[follower->what].hint ||
+        (!fh_uuid_is_nil(uuid) && !fh_uuid_is_nil(&follower->uuid) &&
+         !fh_uuid_eq(uuid, &follower->uuid))) {
         return;
     }
     /* Not from in here: it may be inside another's submit, or end the follower and with it the
@@ -174,21 +195,22 @@ static void gone_cb(struct fh_call *call, void *arg)
     }
 }
 
-enum fh_code fh_rollout_follow(struct fh_services *services, struct fh_call *call,
-                               const struct fh_uuid *rollout, int64_t until_us,
-                               fh_rollout_seen_cb *seen_cb, fh_rollout_ended_cb *ended_cb,
-                               void *arg)
+enum fh_code fh_follow(struct fh_services *services, struct fh_call *call, enum fh_followed what,
+                       const struct fh_uuid *uuid, int64_t until_us, fh_follow_seen_cb *seen_cb,
+                       fh_follow_ended_cb *ended_cb, void *arg, struct fh_error *error)
 {
-    if (follower_count >= FH_ROLLOUT_FOLLOWERS_MAX) {
-        return FH_FULL;
+    if (follower_counts[what] >= kinds[what].followers_max) {
+        return fh_error_set(error, FH_FULL, "this server watches %zu %s already; retry later",
+                            kinds[what].followers_max, kinds[what].name);
     }
     struct follower *follower = fh_calloc(1, sizeof(*follower));
     if (follower == NULL) {
         return FH_NOMEM;
     }
-    follower_count++;
+    follower_counts[what]++;
     follower->services = services;
-    follower->rollout = *rollout;
+    follower->what = what;
+    follower->uuid = *uuid;
     follower->until_us = until_us;
     follower->seen_cb = seen_cb;
     follower->ended_cb = ended_cb;
@@ -205,33 +227,35 @@ enum fh_code fh_rollout_follow(struct fh_services *services, struct fh_call *cal
     return FH_OK;
 }
 
-/* -- WatchRollout ------------------------------------------------------------------------------ */
+/* -- streams ----------------------------------------------------------------------------------- */
 
-struct watch {
+struct stream {
     struct fh_call *call;
+    fh_follow_message_cb *message_cb;
     struct fh_arena arena; /* of one message */
 };
 
-static enum fh_code tell_cb(const struct fh_rollout *rollout, bool last, void *arg)
+static enum fh_code tell_cb(const struct fh_catalog_request *seen, bool last, void *arg)
 {
-    struct watch *watch = arg;
-    Freehold__V1__WatchRolloutResponse response = FREEHOLD__V1__WATCH_ROLLOUT_RESPONSE__INIT;
+    struct stream *stream = arg;
+    ProtobufCMessage *message = NULL;
+    bool finished = false;
     (void)last;
-    fh_arena_reset(&watch->arena);
-    enum fh_code code = fh_rollout_to_proto(rollout, &watch->arena, &response.rollout);
+    fh_arena_reset(&stream->arena);
+    enum fh_code code = stream->message_cb(seen, &stream->arena, &message, &finished);
     if (code == FH_OK) {
-        code = fh_call_send(watch->call, &response.base);
+        code = fh_call_send(stream->call, message);
     }
-    return code == FH_OK && fh_rollout_is_finished(rollout->phase) ? FH_CANCELLED : code;
+    return code == FH_OK && finished ? FH_CANCELLED : code;
 }
 
 static void told_cb(enum fh_code code, const struct fh_error *error, void *arg)
 {
-    struct watch *watch = arg;
-    struct fh_call *call = watch->call;
+    struct stream *stream = arg;
+    struct fh_call *call = stream->call;
     struct fh_error failure = *error;
-    fh_arena_close(&watch->arena);
-    fh_free(watch);
+    fh_arena_close(&stream->arena);
+    fh_free(stream);
     if (code == FH_OK) {
         fh_call_finish(call);
     } else {
@@ -239,28 +263,23 @@ static void told_cb(enum fh_code code, const struct fh_error *error, void *arg)
     }
 }
 
-void fh_rollout_watch(struct fh_call *call, void *arg)
+void fh_follow_stream(struct fh_services *services, struct fh_call *call, enum fh_followed what,
+                      const struct fh_uuid *uuid, fh_follow_message_cb *message_cb)
 {
-    const Freehold__V1__WatchRolloutRequest *in =
-        (const Freehold__V1__WatchRolloutRequest *)fh_call_request(call);
     struct fh_error error = FH_ERROR_INIT;
-    struct fh_uuid uuid;
-    struct watch *watch = NULL;
-    enum fh_code code = fh_rollout_name_parse(in->name, &uuid, &error);
-    if (code == FH_OK) {
-        watch = fh_calloc(1, sizeof(*watch));
-        code = watch != NULL ? FH_OK : FH_NOMEM;
+    struct stream *stream = fh_calloc(1, sizeof(*stream));
+    if (stream == NULL) {
+        fh_call_fail_code(call, FH_NOMEM);
+        return;
     }
-    if (code == FH_OK) {
-        watch->call = call;
-        fh_arena_init(&watch->arena, ARENA_BYTES_MAX);
-        code = fh_rollout_follow(arg, call, &uuid, FH_DEADLINE_NONE, tell_cb, told_cb, watch);
-    }
+    stream->call = call;
+    stream->message_cb = message_cb;
+    fh_arena_init(&stream->arena, ARENA_BYTES_MAX);
+    enum fh_code code =
+        fh_follow(services, call, what, uuid, FH_DEADLINE_NONE, tell_cb, told_cb, stream, &error);
     if (code != FH_OK) {
-        if (watch != NULL) {
-            fh_arena_close(&watch->arena);
-            fh_free(watch);
-        }
+        fh_arena_close(&stream->arena);
+        fh_free(stream);
         fh_call_fail_as(call, code, &error);
     }
 }
