@@ -12,9 +12,9 @@
  *         a newer epoch, nobody waits any more         any other answer
  *
  * Failures: a catalog that does not answer leaves the probe to find out, for fences keep it safe;
- * with no placement at all it is asked again. A store that is full pauses the release; what waits
- * keeps its place. Deadlines and cancels end a request where it waits. Memory: only closing needs
- * it.
+ * with no placement at all it is asked again. A store that is full pauses the release; what waits,
+ * or comes back from another store, keeps its place. Deadlines and cancels end a request where it
+ * waits. Memory: only closing needs it.
  */
 #include "router/hold.h"
 

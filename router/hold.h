@@ -10,8 +10,8 @@
  * other. Loop thread only. The hold is the router's; requests stay their callers'.
  *
  * Limits: held_max for requests that are new; those that come back from a store (at most
- * tenant_in_flight_max) join beyond it. What is released goes in batches, and no faster than
- * tenant_in_flight_max allows.
+ * tenant_in_flight_max writes, and as many others that passed while writes were held) join beyond
+ * it. What is released goes in batches, and no faster than tenant_in_flight_max allows.
  */
 #ifndef FH_ROUTER_HOLD_H
 #define FH_ROUTER_HOLD_H
