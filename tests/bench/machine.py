@@ -14,6 +14,7 @@ from postgres import Cluster, programs  # noqa: E402
 CLIENTS = ["-c", "8", "-m", "32", "-t", "1"]
 SCHEMA = "create table bench (id text primary key, payload text);\n"
 PAYLOAD = "0123456789abcdef" * 4
+CONNECTIONS_MAX = 200  # tenants' databases have connections of their own
 
 
 def cpu_seconds(pid):
@@ -27,6 +28,7 @@ class Machine:
         self.folder, self.build, self.seconds = folder, build, seconds
         self.server = self.echo = self.cluster = None
         self.moves = None  # moves.py's
+        self.tiers = None  # tiers.py's
         self.on_stop = []
         self.counter = 0
 
@@ -45,11 +47,13 @@ class Machine:
             stdout=subprocess.PIPE, stderr=open(self.folder / "server.log", "wb"), text=True)
         line = self.server.stdout.readline()
         self.port = int(re.search(r"tenants (\d+)", line).group(1))
+        self.operator_port = int(re.search(r"operators (\d+)", line).group(1))
         self.environment = dict(os.environ, FREEHOLD_DATA_DIR=str(data))
         schema = self.folder / "schema"
         schema.mkdir()
         (schema / "0001_bench.sql").write_text(SCHEMA)
-        self.cluster = Cluster(self.folder / "postgres")
+        self.cluster = Cluster(self.folder / "postgres", f"max_connections = {CONNECTIONS_MAX}\n")
+        self.prepare(self.cluster)
         self.freehold("schema", "apply", schema)
         self.freehold("store", "add", "memory", "--engine", "memory", "--location", "memory")
         self.freehold("store", "add", "postgres", "--engine", "postgresql", "--location",
@@ -63,6 +67,11 @@ class Machine:
             self.tokens[engine] = self.folder / f"{engine}.token"
             self.tokens[engine].write_text(token.strip() + "\n")
             self.load(engine, "create", 1000, 64, "seed")
+
+    def prepare(self, cluster):
+        """So that tenants may have schemas and databases of their own there."""
+        cluster.prepare(self.freehold("store", "prepare", "--owner", "freehold_owner", "--serving",
+                                      "freehold_app"))
 
     def freehold(self, *arguments):
         return subprocess.run([self.build / "clients/cli/freehold", *map(str, arguments)],
@@ -135,16 +144,34 @@ class Machine:
 
     # -- floors -------------------------------------------------------------------------------
 
-    def pgbench(self, script, *arguments):
+    def start_pgbench(self, script, *arguments, database="freehold", clients=8, options=""):
+        """`script`: the transaction, or a list of which each is one of. `options`: of every session."""
         self.start_server()
-        path = self.folder / "pgbench.sql"
-        path.write_text(script)
-        output = subprocess.run(
+        scripts = [script] if isinstance(script, str) else script
+        self.counter += 1
+        folder = self.folder / f"pgbench{self.counter}"
+        folder.mkdir()
+        files = []
+        for i, text in enumerate(scripts):
+            (folder / f"{i}.sql").write_text(text)
+            files += ["-f", folder / f"{i}.sql"]
+        return subprocess.Popen(
             [programs() / "pgbench", "-h", "127.0.0.1", "-p", str(self.cluster.port), "-U",
-             "postgres", "-n", "-M", "prepared", "-c", "8", "-j", "2", "-T",
-             str(max(1, round(self.seconds))), "-f", path, *arguments, "freehold"], check=True,
-            text=True, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL).stdout
+             "postgres", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T",
+             str(max(1, round(self.seconds))), *files, *arguments, database],
+            env=dict(os.environ, PGOPTIONS=options), text=True, stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL)
+
+    @staticmethod
+    def end_pgbench(process):
+        """Transactions a second."""
+        output, _ = process.communicate()
+        if process.returncode != 0:
+            raise SystemExit(f"bench: pgbench failed:\n{output}")
         return float(re.search(r"tps = ([\d.]+)", output).group(1))
+
+    def pgbench(self, script, *arguments, **more):
+        return self.end_pgbench(self.start_pgbench(script, *arguments, **more))
 
     def pgbench_select(self):
         self.floor_table()
@@ -161,13 +188,13 @@ class Machine:
                          "insert into floor (payload) select 'x' from generate_series(1, 1000)"
                          " where not exists (select from floor)", "freehold")
 
-    def sqlite_floor(self, rows):
+    def sqlite_floor(self, rows, *spread):
         self.counter += 1
         folder = self.folder / f"floor{self.counter}"
         folder.mkdir()
         output = subprocess.run(
-            [self.build / "tests/bench/load/bench_sqlite_floor", folder, str(rows)], check=True,
-            text=True, stdout=subprocess.PIPE).stdout
+            [self.build / "tests/bench/load/bench_sqlite_floor", folder, str(rows),
+             *map(str, spread)], check=True, text=True, stdout=subprocess.PIPE).stdout
         result = json.loads(output)
         return result["rows"] / result["seconds"]
 

@@ -7,16 +7,24 @@ write slow meanwhile is in it.
 import json
 import statistics
 import subprocess
+import sys
 import time
 from datetime import datetime
 
 from postgres import Cluster, programs
 
+# Where a tenant lives: store and tier. Moves of a pair go there and back in turn.
 PAIRS = {
-    "sqlite_sqlite": ("local", "local2"),
-    "sqlite_postgres": ("local", "postgres"),
-    "postgres_postgres": ("postgres", "postgres2"),
+    "sqlite_sqlite": (("local", "shared"), ("local2", "shared")),
+    "sqlite_postgres": (("local", "shared"), ("postgres", "shared")),
+    "postgres_postgres": (("postgres", "shared"), ("postgres2", "shared")),
 }
+TIER_PAIRS = {
+    f"{engine}_{there}_{here}": ((store, there), (store, here))
+    for engine, store in (("sqlite", "local"), ("postgres", "postgres"))
+    for there, here in (("shared", "schema"), ("schema", "database"), ("database", "shared"))
+}
+ALL_PAIRS = PAIRS | TIER_PAIRS
 ROWS = 1000
 BULK_ROWS = 200_000
 MOVES_A_TENANT = 10
@@ -44,11 +52,12 @@ class Moves:
         self.keys = machine.folder / "keys"
         self.keys.write_text("".join(f"seed-{i}\n" for i in range(ROWS)))
 
-    def tenant(self, store, rows):
-        """A new tenant with rows seed-0.. in the store: (slug, token file)."""
+    def tenant(self, place, rows):
+        """A new tenant with rows seed-0.. at the place: (slug, token file)."""
+        store, tier = place
         self.count += 1
         slug = f"move-{self.count}"
-        self.machine.freehold("tenant", "create", slug, "--store", store)
+        self.machine.freehold("tenant", "create", slug, "--store", store, "--tier", tier)
         path = self.machine.folder / f"{slug}.csv"
         with open(path, "w", encoding="utf-8") as file:
             file.write("id,payload\n")
@@ -59,10 +68,11 @@ class Moves:
                                                "--ttl", "12h").strip() + "\n")
         return slug, token
 
-    def move(self, slug, store, *options):
+    def move(self, slug, place, *options):
         """One move to its end; what `freehold` says of it."""
-        out = self.machine.freehold("move", "start", slug, "--to", store, "--watch", "-o", "json",
-                                    *options)
+        store, tier = place
+        out = self.machine.freehold("move", "start", slug, "--to", store, "--tier", tier, "--watch",
+                                    "-o", "json", *options)
         move = json.loads(out)
         if move["phase"] != "MOVE_PHASE_DONE":
             raise SystemExit(f"bench: the move of {slug} ended as {move}")
@@ -99,10 +109,12 @@ class Moves:
             some = self.pauses_of_one(pair, rate, min(MOVES_A_TENANT, moves - len(writes)))
             writes += some[0]
             reads += some[1]
+            print(f"    {pair} at {rate:g} writes/s: {len(writes)} of {moves} moves, median pause "
+                  f"{statistics.median(writes) * 1e3:.1f} ms", file=sys.stderr, flush=True)
         return writes, reads
 
     def pauses_of_one(self, pair, rate, moves):
-        there, here = PAIRS[pair]
+        there, here = ALL_PAIRS[pair]
         slug, token = self.tenant(there, ROWS)
         process, out = self.pace(token, rate, rate / 5)
         spans = []

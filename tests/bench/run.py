@@ -40,14 +40,15 @@ def measure(row, machine, rounds):
 
 
 def print_table(results):
-    print(f"\n{'name':38} {'value':>12} {'floor':>12} {'unit':>10} {'ratio':>7} {'goal':>9}  reached")
+    print(f"\n{'name':44} {'value':>12} {'floor':>12} {'unit':>10} {'ratio':>7} {'goal':>9}  reached")
     for row in results:
         sign = "<=" if row["better"] == "lower" else ">="
-        reached = row["ratio"] <= row["goal"] if row["better"] == "lower" \
-            else row["ratio"] >= row["goal"]
-        print(f"{row['name']:38} {row['value']:12.4g} {row['floor']:12.4g} {row['unit']:>10} "
-              f"{row['ratio']:7.2f} {sign + ' ' + format(row['goal'], '.2f'):>9}  "
-              f"{'yes' if reached else 'no'}")
+        goal, reached = "-", "-"
+        if row["goal"] is not None:
+            met = row["ratio"] <= row["goal"] if row["better"] == "lower" else row["ratio"] >= row["goal"]
+            goal, reached = f"{sign} {row['goal']:.2f}", "yes" if met else "no"
+        print(f"{row['name']:44} {row['value']:12.4g} {row['floor']:12.4g} {row['unit']:>10} "
+              f"{row['ratio']:7.2f} {goal:>9}  {reached}")
 
 
 def main():

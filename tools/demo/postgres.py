@@ -34,7 +34,7 @@ def free_port():
 class Cluster:
     """Started by the constructor. PostgreSQL refuses root, so root starts it as `postgres`."""
 
-    def __init__(self, folder):
+    def __init__(self, folder, settings=""):
         self.folder = pathlib.Path(folder)
         self.port = free_port()
         self.user = "postgres" if os.geteuid() == 0 else None
@@ -45,7 +45,7 @@ class Cluster:
         self.run("initdb", "-D", data, "-U", "postgres", "-A", "trust", "-E", "UTF8",
                  "--locale=C.UTF-8", "--no-instructions")
         with open(data / "postgresql.conf", "a", encoding="utf-8") as file:
-            file.write(SETTINGS + f"port = {self.port}\n"
+            file.write(SETTINGS + settings + f"port = {self.port}\n"
                        f"unix_socket_directories = '{self.folder}'\n")
         with open(self.folder / "log", "wb") as log:
             self.process = subprocess.Popen(
