@@ -31,6 +31,16 @@
     "revoke execute on function pg_catalog.lo_creat(integer), pg_catalog.lo_create(oid),\n" \
     "  pg_catalog.lo_from_bytea(oid, bytea) from public;\n"
 
+/* PUBLIC may take advisory locks, and with them a reader could hold up any tenant's writes: gates
+ * and request ids are such locks. Owner and serving login come between. */
+#define NO_LOCKS_BEGIN                                                             \
+    "do $fh_admin$ declare f regprocedure; begin\n"                                \
+    "  for f in select oid from pg_catalog.pg_proc where pronamespace =\n"         \
+    "    'pg_catalog'::regnamespace and proname ~ " FH_PG_LOCK_FUNCTIONS " loop\n" \
+    "    execute format('revoke execute on function %s from public', f);\n"        \
+    "    execute format('grant execute on function %s to pg_database_owner, %I, %I', f, "
+#define NO_LOCKS_END "  end loop;\nend $fh_admin$;\n"
+
 const struct fh_pg_admin_function fh_pg_admin_functions[] = {
     {"role_name", "tenant uuid, kind text", "text", "plpgsql",
      "\n"
@@ -182,7 +192,11 @@ enum fh_code fh_pg_admin_script(const char *owner, const char *serving, struct f
     for (size_t i = 0; i < fh_pg_admin_function_count && code == FH_OK; i++) {
         add_function(out, &fh_pg_admin_functions[i], owner);
     }
-    fh_buf_add_text(out, "commit;\n");
+    fh_buf_add_text(out, NO_LOCKS_BEGIN);
+    quoted(out, owner, '\'');
+    fh_buf_add_text(out, ", ");
+    quoted(out, serving, '\'');
+    fh_buf_add_text(out, ");\n" NO_LOCKS_END "commit;\n");
     return code == FH_OK ? fh_buf_code(out) : code;
 }
 

@@ -24,6 +24,9 @@
 
 #define FH_PG_ADMIN_SCHEMA "fh_admin"
 #define FH_PG_ROLE_SIZE 48
+/* Which functions of PostgreSQL's take advisory locks: a pattern, quoted. In a store's database
+ * they are the owner's and the serving login's alone. */
+#define FH_PG_LOCK_FUNCTIONS "'^pg_(try_)?advisory_(xact_)?lock(_shared)?$'"
 
 /* The whole script, for psql or one simple query; may be run again. FH_INVALID: a name that is none
  * (1 to 63 bytes, no control characters, no dollar sign). */

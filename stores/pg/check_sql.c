@@ -237,6 +237,23 @@ const struct fh_pg_question fh_pg_questions[] = {
                                        ")) and exists (select from pg_roles where rolname ~ " READER
                                        ")",
      true},
+    {"locks", "readers can hold up nobody's writes in the store's database",
+     PARAMS "select distinct 'advisory locks', " NAME_OF(
+         "a.grantee") " || ' may take them, and so hold up tenants'' writes; as superuser: run the "
+                      "script of `freehold store prepare` in the store''s database' from p, "
+                      "pg_proc f, lateral aclexplode(coalesce(f.proacl, acldefault('f', "
+                      "f.proowner))) a where f.pronamespace = 'pg_catalog'::regnamespace and "
+                      "f.proname ~ " FH_PG_LOCK_FUNCTIONS
+                      " and (a.grantee = 0 or a.grantee in (select oid from pg_roles where rolname "
+                      "~ " OURS ")) and exists (select from pg_roles where rolname ~ " READER ")",
+     true},
+    {"locks", "the serving role can take its locks",
+     PARAMS "select distinct 'advisory locks', current_user || ' may not take them all, so nothing "
+            "can be written; as superuser: run the script of `freehold store prepare` in the "
+            "store''s database' from p, pg_proc f where f.pronamespace = "
+            "'pg_catalog'::regnamespace and f.proname ~ " FH_PG_LOCK_FUNCTIONS
+            " and not has_function_privilege(f.oid, 'EXECUTE')",
+     true},
     {"databases", "every tenant's own database has its login",
      PARAMS "select 'database ' || d.datname, case when r.oid is null then 'its login ' || "
             "d.datname || '_db does not exist' else 'its login cannot connect' end || '; as owner: "

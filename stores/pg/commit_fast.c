@@ -280,4 +280,4 @@ static void fast_failed(struct fh_pg_op *op, unsigned index)
 }
 
 const struct fh_pg_op_kind fh_pg_fast_kind = {
-    .shares = true, .send = fast_send, .result = fast_result, .failed = fast_failed};
+    .shares = true, .locks = true, .send = fast_send, .result = fast_result, .failed = fast_failed};

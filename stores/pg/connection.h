@@ -44,6 +44,7 @@ enum fh_pg_group_kind { FH_PG_GROUP_OP, FH_PG_GROUP_SETUP, FH_PG_GROUP_ROLLBACK 
 struct fh_pg_member {
     struct fh_pg_op *op; /* NULL: nobody waits any more */
     unsigned first;      /* which of the group's results is its first */
+    unsigned end;        /* and the first that is not its any more */
 };
 
 struct fh_pg_group {

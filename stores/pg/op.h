@@ -34,6 +34,7 @@ enum fh_pg_next { FH_PG_DONE, FH_PG_MORE };
 
 struct fh_pg_op_kind {
     bool shares; /* one step, no transaction of its own: may share a Sync with others of its kind */
+    bool locks;  /* begins with locks, which tenants' roles may not take: as the login, therefore */
     /* Sends the statements of op->step with fh_pg_send(); the Sync is the connection's. On failure
      * the group is ended and ignored, and the op completes with the code. */
     enum fh_code (*send)(struct fh_pg_op *op, struct fh_pg_conn *conn);

@@ -240,6 +240,18 @@ static void try_again(struct fh_pg_op *op, bool counts)
     fh_pg_lane_push_front(&op->store->lanes[op->lane], op);
 }
 
+/* The role of the op before is put off: whether a function may be executed is asked of the role
+ * that a statement begins with, whatever role it sets. */
+static enum fh_code put_off_role(struct fh_pg_op *op, const struct fh_pg_op *before,
+                                 struct fh_pg_conn *conn)
+{
+    if (conn->broken || !op->kind->locks || before->request->scope.home.tier != FH_TIER_SCHEMA) {
+        return FH_OK;
+    }
+    (void)fh_pg_op_params(op);
+    return fh_pg_op_send(op, conn, FH_PG_ROLE_NONE, 0, NULL, 0);
+}
+
 void fh_pg_pipeline_send_step(struct fh_pg_conn *conn, struct fh_pg_op **ops, unsigned count)
 {
     enum fh_code codes[FH_PG_SHARE_MAX] = {FH_OK};
@@ -247,10 +259,14 @@ void fh_pg_pipeline_send_step(struct fh_pg_conn *conn, struct fh_pg_op **ops, un
     fh_pg_pipeline_begin(conn, FH_PG_GROUP_OP);
     struct fh_pg_group *group = group_at(conn, conn->group_count - 1);
     for (unsigned i = 0; i < count; i++) {
+        codes[i] = i > 0 ? put_off_role(ops[i], ops[i - 1], conn) : FH_OK;
         ops[i]->conn = conn;
         group->members[i] = (struct fh_pg_member){.op = ops[i], .first = group->sent};
         group->member_count = i + 1;
-        codes[i] = conn->broken ? FH_OK : ops[i]->kind->send(ops[i], conn);
+        if (codes[i] == FH_OK && !conn->broken) {
+            codes[i] = ops[i]->kind->send(ops[i], conn);
+        }
+        group->members[i].end = group->sent;
     }
     if (!conn->broken) {
         fh_pg_pipeline_end(conn);
@@ -483,7 +499,7 @@ static void take_result(struct fh_pg_conn *conn, const PGresult *result)
     } else if (group->kind == FH_PG_GROUP_OP) {
         struct fh_pg_member *member = member_now(group);
         struct fh_pg_op *op = member->op;
-        if (op != NULL && op->code == FH_OK) {
+        if (op != NULL && op->code == FH_OK && group->received < member->end) {
             op->code = op->kind->result(op, group->received - member->first, result);
         }
     }

@@ -277,6 +277,9 @@ static bool fixed(const struct fh_pg_statement_key *key, struct fh_buf *out)
     case FH_PG_CONTEXT_VIEW:
         context_move(key, out);
         return true;
+    case FH_PG_ROLE_NONE:
+        fh_buf_add_text(out, "select set_config('role', 'none', true)");
+        return true;
     case FH_PG_CURSOR:
         fh_buf_add_text(out, "select pg_current_snapshot()::text");
         return true;

@@ -31,6 +31,7 @@ enum fh_pg_statement_kind {
     FH_PG_CONTEXT_GATE, /* the fast path's: outcome of the locks kept in settings */
     FH_PG_CONTEXT_MOVE,
     FH_PG_CONTEXT_VIEW,
+    FH_PG_ROLE_NONE, /* as the login again */
     FH_PG_CURSOR,
     FH_PG_REPLICA,           /* references are not enforced on this connection, once it commits */
     FH_PG_CONTEXT_EXCLUSIVE, /* the last one that is the same in every home */

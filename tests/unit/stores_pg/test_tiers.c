@@ -183,6 +183,53 @@ static void test_side_by_side(void **state)
     fixture_stop(&f);
 }
 
+static void rollbacks(struct fixture *f, char out[24])
+{
+    assert_true(fh_pgtest_value(f->pg, FH_PGTEST_SUPERUSER,
+                                "select xact_rollback from pg_stat_database where datname = "
+                                "'freehold'",
+                                out, 24));
+}
+
+/* Writes that share a Sync take their locks as the login, whatever role the one before has set:
+ * no group is rolled back, to be sent again one by one. */
+static void test_locks_in_groups(void **state)
+{
+    (void)state;
+    static struct call calls[MANY];
+    char before[24];
+    char after[24];
+    struct fixture f;
+    fixture_start(&f, NULL);
+    for (unsigned n = 0; n < 2; n++) {
+        tiers_make(&f, FH_TIER_SCHEMA, n);
+    }
+    tiers_reopen(&f, &(struct fh_store_config){.connections_max = 1});
+    rollbacks(&f, before);
+    for (unsigned i = 0; i < MANY; i++) {
+        if (i % 3 == 2) {
+            call_init(&calls[i], &f);
+        } else {
+            tiers_call(&calls[i], &f, FH_TIER_SCHEMA, i % 3);
+        }
+        call_insert(&calls[i], 100 + i, "");
+        call_submit(&calls[i], 20000);
+    }
+    fixture_wait(&f, calls, MANY);
+    for (unsigned i = 0; i < MANY; i++) {
+        assert_int_equal(calls[i].request.code, FH_OK);
+        call_close(&calls[i]);
+    }
+    fixture_close(&f); /* a session tells its numbers when it ends, at the latest */
+    assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                               "do $$ begin while exists (select from pg_stat_activity where "
+                               "usename = 'freehold_app') loop perform pg_sleep(0.01); perform "
+                               "pg_stat_clear_snapshot(); end loop; end $$"));
+    rollbacks(&f, after);
+    assert_string_equal(before, after);
+    fixture_stop(&f);
+}
+
 static void test_databases_apart(void **state)
 {
     (void)state;
@@ -296,6 +343,12 @@ static void test_credentials(void **state)
     (void)state;
     static char before[TRACES_SIZE];
     static char after[TRACES_SIZE];
+    static const char *const locks[] = {"select pg_advisory_lock(1)",
+                                        "select pg_advisory_lock_shared(1, 2)",
+                                        "select pg_advisory_xact_lock(1)",
+                                        "select pg_try_advisory_lock_shared(1)",
+                                        "select pg_try_advisory_xact_lock(1, 2)",
+                                        "select pg_try_advisory_xact_lock_shared(1)"};
     const struct fh_table *const tables[] = {&model_authors};
     struct fixture f;
     struct call call;
@@ -330,7 +383,14 @@ static void test_credentials(void **state)
         if (dedicated[i] == FH_TIER_SCHEMA) {
             assert_string_equal(as_reader(&call, "begin read write; select lo_create(0); commit"),
                                 DENIED);
+            for (size_t k = 0; k < sizeof(locks) / sizeof(locks[0]); k++) {
+                assert_string_equal(as_reader(&call, locks[k]), DENIED);
+            }
         }
+        /* Whichever database it is for, the store's lets it in, and take nothing there. */
+        assert_string_equal(tiers_sql(&f, "freehold", call.request.as.credential.user.data,
+                                      call.request.as.credential.secret.data, locks[0]),
+                            DENIED);
         call_close(&call);
         issue(&f, dedicated[i], NULL, 0, &call);
         space = call.request.as.credential.namespace.data;
@@ -377,8 +437,9 @@ int main(void)
         cmocka_unit_test(test_script),          cmocka_unit_test(test_made_and_erased),
         cmocka_unit_test(test_bounded),         cmocka_unit_test(test_unprepared),
         cmocka_unit_test(test_schemas_apart),   cmocka_unit_test(test_side_by_side),
-        cmocka_unit_test(test_databases_apart), cmocka_unit_test(test_places),
-        cmocka_unit_test(test_passwords),       cmocka_unit_test(test_credentials),
+        cmocka_unit_test(test_locks_in_groups), cmocka_unit_test(test_databases_apart),
+        cmocka_unit_test(test_places),          cmocka_unit_test(test_passwords),
+        cmocka_unit_test(test_credentials),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }

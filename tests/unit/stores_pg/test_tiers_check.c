@@ -80,6 +80,16 @@ static const struct sabotage in_store[] = {
      "drop role t_00000000000000000000000000000000_ro /* %s */; revoke temporary on database "
      "freehold from public",
      "database freehold", "temporary"},
+    {NULL,
+     "create role t_00000000000000000000000000000000_ro noinherit /* %s */; grant execute on "
+     "function pg_try_advisory_lock(int8) to public",
+     "drop role t_00000000000000000000000000000000_ro /* %s */; revoke execute on function "
+     "pg_try_advisory_lock(int8) from public",
+     "advisory locks", "PUBLIC may take them"},
+    {NULL,
+     "revoke execute on function pg_try_advisory_xact_lock_shared(int8) from freehold_app /* %s */",
+     "grant execute on function pg_try_advisory_xact_lock_shared(int8) to freehold_app /* %s */",
+     "advisory locks", "freehold_app may not take them"},
     {NULL, "grant execute on function fh_admin.make_role to public /* %s */",
      "revoke execute on function fh_admin.make_role from public /* %s */",
      "function fh_admin.make_role", "store prepare"},

@@ -98,4 +98,11 @@ end
 $fh_admin$;
 revoke all on function fh_admin.drop_role(tenant uuid, kind text) from public;
 grant execute on function fh_admin.drop_role(tenant uuid, kind text) to "freehold_owner";
+do $fh_admin$ declare f regprocedure; begin
+  for f in select oid from pg_catalog.pg_proc where pronamespace =
+    'pg_catalog'::regnamespace and proname ~ '^pg_(try_)?advisory_(xact_)?lock(_shared)?$' loop
+    execute format('revoke execute on function %s from public', f);
+    execute format('grant execute on function %s to pg_database_owner, %I, %I', f, 'freehold_owner', 'freehold_app');
+  end loop;
+end $fh_admin$;
 commit;
