@@ -36,6 +36,7 @@ from world import World  # noqa: E402
 
 m = stubs.move_admin
 t = stubs.tenant_admin
+LATE_TRIES = 300  # of 100 ms
 SETTLED_TRIES = 9000  # of 10 ms: a move that takes longer is stuck
 OPERATOR_TRIES = 50
 CRASHED = 137
@@ -205,7 +206,11 @@ class Run:
         ended = self.await_end()
         first.signal(signal.SIGCONT)
         self.reached = True
-        time.sleep(0.5)  # what it does by then is judged; what it does later, with the next run
+        time.sleep(0.5)  # it makes the home meanwhile, or does so later: that is the next run's
+        for _ in range(LATE_TRIES):  # to make it took a while, and so does making it go again
+            if not self.target.things(self.tenant) & self.world.things():
+                break
+            time.sleep(0.1)
         return ended
 
     def roll_out(self, how, point):
