@@ -6,7 +6,8 @@
 # Without an argument: every suite, each beside its time budget:
 #   debug          all tests
 #   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count; but the models,
-#                  which are no program of ours, and what makes hundreds of databases
+#                  which are no program of ours, what makes hundreds of databases, what looks for bugs
+#                  that were put in, and whole walks (e2e)
 #   tsan           labels unit and conformance, thread sanitizer; PostgreSQL's shared tier only
 #   fuzz           every libFuzzer target for a minute
 # LABEL (unit, conformance, integration, ...) runs the tests of that label, NAME one test
@@ -19,6 +20,8 @@
 # The last line is "N passed, N failed"; the exit status is zero only when nothing failed.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
+# One test more at a time than there are processors: most wait for servers that they started.
+tests_at_once=$((jobs + 1))
 # Seconds after which one test is ended, when its own TIMEOUT says nothing else.
 test_timeout=300
 # The budgets are for two cores and a first build; going over is shown, and fails nothing.
@@ -81,7 +84,7 @@ ctest_suite() {
     rm -f "$xml"
     (
         sanitizer_options "$suite"
-        ctest --test-dir "build/$suite" --no-tests=error -j2 --output-on-failure \
+        ctest --test-dir "build/$suite" --no-tests=error -j"$tests_at_once" --output-on-failure \
             --timeout "$test_timeout" --output-junit "$xml" "$@"
     ) || status=$?
     counts=$("$python" tools/dev/junit.py "$xml") || counts='0 0 0'
@@ -163,7 +166,7 @@ else
     need fuzz
     ctest_suite debug "${ordinary[@]}" --repeat "until-fail:$repeat"
     ctest_suite asan-ubsan "${ordinary[@]}" \
-        -E '^(model\..*|conformance\.postgresql\.database|integration\.isolation\.layers_pg\.(schema|database))$' \
+        -E '^(model\..*|e2e\..*|moves\.seeded_bugs|conformance\.postgresql\.database|integration\.isolation\.layers_pg\.(schema|database)|unit\.migrator\.tiers)$' \
         --repeat "until-fail:$repeat"
     ctest_suite tsan -L '^(unit|conformance)$' \
         -E '^(conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general)|unit\.migrator\.tiers)$' \
