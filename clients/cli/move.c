@@ -6,6 +6,7 @@
 #include <string.h>
 
 #include "base/uuid.h"
+#include "clients/cli/cells.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/text.h"
@@ -22,7 +23,7 @@ static char *plain(const char *text)
 
 static void name_of(const char *prefix, const char *given, char out[NAME_LEN_MAX])
 {
-    (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, fh_move_without(prefix, given));
+    (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, fh_name_without(prefix, given));
 }
 
 /* "500ms", "2s"; a bare number is milliseconds. */
@@ -88,18 +89,18 @@ static int show_plan(struct fh_session *session, const Freehold__V1__MovePlan *p
     fh_grid_text(&grid, "to");
     fh_move_cell_home(&grid, plan->target_store, plan->target_tier);
     fh_grid_text(&grid, "rows");
-    fh_move_cell_count(&grid, plan->rows);
+    fh_cell_count(&grid, plan->rows);
     fh_grid_text(&grid, "commit records");
-    fh_move_cell_count(&grid, plan->records);
+    fh_cell_count(&grid, plan->records);
     fh_grid_text(&grid, "size, about");
     fh_grid_cell(&grid, fh_buf_str(&bytes));
     fh_grid_text(&grid, "time, about");
-    fh_move_cell_duration(&grid, plan->duration);
+    fh_cell_duration(&grid, plan->duration);
     fh_grid_text(&grid, "pause, about");
-    fh_move_cell_duration(&grid, plan->pause_predicted);
+    fh_cell_duration(&grid, plan->pause_predicted);
     fh_grid_text(&grid, "would be refused");
     fh_grid_text(&grid, plan->refusal[0] != '\0' ? plan->refusal : "no");
-    int exit_code = fh_move_write_grid(session, &grid);
+    int exit_code = fh_cells_write(session, &grid);
     fh_buf_close(&bytes);
     fh_buf_close(&from);
     fh_grid_close(&grid);
@@ -199,14 +200,14 @@ static void move_row(struct fh_grid *grid, const ProtobufCMessage *item, void *a
 {
     const Freehold__V1__Move *move = (const Freehold__V1__Move *)item;
     (void)arg;
-    fh_grid_text(grid, fh_move_without("moves/", move->name));
-    fh_grid_text(grid, fh_move_without("tenants/", move->tenant));
+    fh_grid_text(grid, fh_name_without("moves/", move->name));
+    fh_grid_text(grid, fh_name_without("tenants/", move->tenant));
     fh_move_cell_home(grid, move->source_store, move->source_tier);
     fh_move_cell_home(grid, move->target_store, move->target_tier);
     fh_grid_text(grid, fh_move_phase_text(move->phase));
-    fh_move_cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
-    fh_move_cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
-    fh_move_cell_time(grid, move->create_time);
+    fh_cell_count(grid, move->progress != NULL ? move->progress->rows_copied : 0);
+    fh_cell_duration(grid, move->progress != NULL ? move->progress->pause : NULL);
+    fh_cell_time(grid, move->create_time);
     fh_grid_text(grid, move->message);
 }
 
@@ -296,28 +297,11 @@ static int cancel_run(struct fh_session *session)
     return call(session, "CancelMove", &request.base);
 }
 
-static void event_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count,
-                       void *arg)
-{
-    (void)items;
-    (void)count;
-    (void)arg;
-    fh_grid_column(grid, "TIME", false);
-    fh_grid_column(grid, "ACTION", false);
-    fh_grid_column(grid, "ACTOR", false);
-    fh_grid_column(grid, "REASON", false);
-    fh_grid_column(grid, "DETAIL", false);
-}
-
 static void event_row(struct fh_grid *grid, const ProtobufCMessage *item, void *arg)
 {
     const Freehold__V1__MoveEvent *event = (const Freehold__V1__MoveEvent *)item;
     (void)arg;
-    fh_move_cell_time(grid, event->time);
-    fh_grid_text(grid, event->action);
-    fh_grid_text(grid, event->actor);
-    fh_grid_text(grid, event->reason);
-    fh_grid_text(grid, event->detail);
+    fh_cell_event_row(grid, event->time, event->action, event->actor, event->reason, event->detail);
 }
 
 static int events_run(struct fh_session *session)
@@ -327,7 +311,7 @@ static int events_run(struct fh_session *session)
         .service = SERVICE,
         .method = "ListMoveEvents",
         .request = &request.base,
-        .head = event_head,
+        .head = fh_cell_event_head,
         .row = event_row,
     };
     char name[NAME_LEN_MAX];

@@ -12,21 +12,12 @@
 /* "catching_up" */
 const char *fh_move_phase_text(Freehold__V1__MovePhase phase);
 bool fh_move_has_ended(Freehold__V1__MovePhase phase);
-/* "4.1 ms", "2.5 s"; nothing for NULL. */
-void fh_move_add_duration(struct fh_buf *out, const Google__Protobuf__Duration *duration);
 /* "copying: 12,000 of 58,000 rows (20%), 34,000 rows/s, 3 records behind, 0:02 left" */
 void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move);
 
-/* The name behind its prefix ("moves/"), or all of it. Borrows. */
-const char *fh_move_without(const char *prefix, const char *name);
 /* "main", or "main/schema": the store, and the tier where it is another than shared. */
 void fh_move_add_home(struct fh_buf *out, const char *store, Freehold__V1__Placement__Tier tier);
 void fh_move_cell_home(struct fh_grid *grid, const char *store, Freehold__V1__Placement__Tier tier);
-void fh_move_cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time);
-void fh_move_cell_count(struct fh_grid *grid, uint64_t count);
-void fh_move_cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration);
-/* Writes the grid out; an exit code. */
-int fh_move_write_grid(struct fh_session *session, struct fh_grid *grid);
 
 /* Asks for `name` ("moves/...") until the move has ended, telling on the way; shows it at the end.
  * Exit code 0 for done, FH_EXIT_REFUSED for cancelled and failed. */

@@ -1,13 +1,16 @@
 /* A move as text: names, cells, the line that watching rewrites, the table of one move. Pure but
- * for the table, which is written to the session's output; failures there are told as everywhere.
+ * for watching and the table, which is written to the session's output; failures there are told as
+ * everywhere.
  */
 #include "clients/cli/move.h"
 
 #include <inttypes.h>
 #include <string.h>
 
+#include "clients/cli/cells.h"
 #include "clients/cli/text.h"
 #include "clients/cli/tier.h"
+#include "clients/cli/watch.h"
 
 const char *fh_move_phase_text(Freehold__V1__MovePhase phase)
 {
@@ -22,19 +25,6 @@ bool fh_move_has_ended(Freehold__V1__MovePhase phase)
     return phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE ||
            phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_CANCELLED ||
            phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_FAILED;
-}
-
-void fh_move_add_duration(struct fh_buf *out, const Google__Protobuf__Duration *duration)
-{
-    if (duration == NULL) {
-        return;
-    }
-    double ms = (double)duration->seconds * 1e3 + (double)duration->nanos / 1e6;
-    if (ms < 1000) {
-        fh_buf_printf(out, "%.1f ms", ms);
-    } else {
-        fh_buf_printf(out, "%.1f s", ms / 1e3);
-    }
 }
 
 void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
@@ -66,7 +56,7 @@ void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
         (progress->pause_predicted->seconds > 0 || progress->pause_predicted->nanos > 0) &&
         progress->pause == NULL) {
         fh_buf_add_text(out, ", pause about ");
-        fh_move_add_duration(out, progress->pause_predicted);
+        fh_cell_add_duration(out, progress->pause_predicted);
     }
     if (progress != NULL && progress->time_left != NULL) {
         fh_buf_add_text(out, ", ");
@@ -79,26 +69,9 @@ void fh_move_add_line(struct fh_buf *out, const Freehold__V1__Move *move)
     }
 }
 
-const char *fh_move_without(const char *prefix, const char *name)
-{
-    size_t len = strlen(prefix);
-    return strncmp(name, prefix, len) == 0 ? name + len : name;
-}
-
-void fh_move_cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    if (time != NULL) {
-        fh_text_add_time(&text, time->seconds, 0);
-    }
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
 void fh_move_add_home(struct fh_buf *out, const char *store, Freehold__V1__Placement__Tier tier)
 {
-    fh_buf_add_text(out, fh_move_without("stores/", store));
+    fh_buf_add_text(out, fh_name_without("stores/", store));
     if (tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_SHARED &&
         tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_UNSPECIFIED) {
         fh_buf_printf(out, "/%s", fh_tier_text(tier));
@@ -114,57 +87,28 @@ void fh_move_cell_home(struct fh_grid *grid, const char *store, Freehold__V1__Pl
     fh_buf_close(&text);
 }
 
-void fh_move_cell_count(struct fh_grid *grid, uint64_t count)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    fh_text_add_count(&text, count);
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
-void fh_move_cell_duration(struct fh_grid *grid, const Google__Protobuf__Duration *duration)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    fh_move_add_duration(&text, duration);
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
-}
-
-int fh_move_write_grid(struct fh_session *session, struct fh_grid *grid)
-{
-    struct fh_buf out;
-    fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
-    const enum fh_code code = fh_grid_flush(grid, &out);
-    const int exit_code = code == FH_OK ? fh_session_write(session, &out)
-                                        : fh_session_fail(session, FH_EXIT_LOCAL, "out of memory");
-    fh_buf_close(&out);
-    return exit_code;
-}
-
 static void show_progress(struct fh_grid *grid, const Freehold__V1__MoveProgress *progress)
 {
     fh_grid_text(grid, "rows copied");
-    fh_move_cell_count(grid, progress->rows_copied);
+    fh_cell_count(grid, progress->rows_copied);
     fh_grid_text(grid, "rows applied in rounds");
-    fh_move_cell_count(grid, progress->rows_applied);
+    fh_cell_count(grid, progress->rows_applied);
     fh_grid_text(grid, "rows compared");
-    fh_move_cell_count(grid, progress->rows_verified);
+    fh_cell_count(grid, progress->rows_verified);
     fh_grid_text(grid, "commit records");
-    fh_move_cell_count(grid, progress->records_copied);
+    fh_cell_count(grid, progress->records_copied);
     fh_grid_text(grid, "rows a second");
-    fh_move_cell_count(grid, (uint64_t)progress->rows_per_second);
+    fh_cell_count(grid, (uint64_t)progress->rows_per_second);
     fh_grid_text(grid, "switches tried");
-    fh_move_cell_count(grid, progress->switches_tried);
+    fh_cell_count(grid, progress->switches_tried);
     if (progress->pause != NULL) {
         fh_grid_text(grid, "writes held");
-        fh_move_cell_duration(grid, progress->pause);
+        fh_cell_duration(grid, progress->pause);
         fh_grid_text(grid, "reads held");
-        fh_move_cell_duration(grid, progress->read_pause);
+        fh_cell_duration(grid, progress->read_pause);
     } else {
         fh_grid_text(grid, "pause predicted");
-        fh_move_cell_duration(grid, progress->pause_predicted);
+        fh_cell_duration(grid, progress->pause_predicted);
     }
 }
 
@@ -176,9 +120,9 @@ int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
     }
     fh_grid_init(&grid, 0);
     fh_grid_column(&grid, "move", false);
-    fh_grid_column(&grid, fh_move_without("moves/", move->name), false);
+    fh_grid_column(&grid, fh_name_without("moves/", move->name), false);
     fh_grid_text(&grid, "tenant");
-    fh_grid_text(&grid, fh_move_without("tenants/", move->tenant));
+    fh_grid_text(&grid, fh_name_without("tenants/", move->tenant));
     fh_grid_text(&grid, "from");
     fh_move_cell_home(&grid, move->source_store, move->source_tier);
     fh_grid_text(&grid, "to");
@@ -197,10 +141,52 @@ int fh_move_show(struct fh_session *session, const Freehold__V1__Move *move)
     fh_grid_text(&grid, "reason");
     fh_grid_text(&grid, move->reason);
     fh_grid_text(&grid, "created");
-    fh_move_cell_time(&grid, move->create_time);
+    fh_cell_time(&grid, move->create_time);
     fh_grid_text(&grid, "finished");
-    fh_move_cell_time(&grid, move->finish_time);
-    int exit_code = fh_move_write_grid(session, &grid);
+    fh_cell_time(&grid, move->finish_time);
+    int exit_code = fh_cells_write(session, &grid);
     fh_grid_close(&grid);
     return exit_code;
+}
+
+static const char *watched_phase(const ProtobufCMessage *state)
+{
+    return fh_move_phase_text(((const Freehold__V1__Move *)state)->phase);
+}
+
+static void add_watched(struct fh_buf *out, const ProtobufCMessage *state)
+{
+    fh_move_add_line(out, (const Freehold__V1__Move *)state);
+}
+
+static bool is_over(const ProtobufCMessage *state)
+{
+    return fh_move_has_ended(((const Freehold__V1__Move *)state)->phase);
+}
+
+static bool is_done(const ProtobufCMessage *state)
+{
+    return ((const Freehold__V1__Move *)state)->phase == FREEHOLD__V1__MOVE_PHASE__MOVE_PHASE_DONE;
+}
+
+static int show_watched(struct fh_session *session, const ProtobufCMessage *state)
+{
+    return fh_move_show(session, (const Freehold__V1__Move *)state);
+}
+
+int fh_move_watch(struct fh_session *session, const char *name)
+{
+    Freehold__V1__GetMoveRequest request = FREEHOLD__V1__GET_MOVE_REQUEST__INIT;
+    const struct fh_watch watch = {
+        .service = &freehold__v1__move_admin_service__descriptor,
+        .method = "GetMove",
+        .request = &request.base,
+        .phase = watched_phase,
+        .add_line = add_watched,
+        .is_over = is_over,
+        .is_done = is_done,
+        .show = show_watched,
+    };
+    request.name = (char *)(uintptr_t)name; /* it is only read */
+    return fh_watch_run(session, &watch);
 }

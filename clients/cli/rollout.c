@@ -4,10 +4,9 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "clients/cli/cells.h"
 #include "clients/cli/commands.h"
-#include "clients/cli/grid.h"
 #include "clients/cli/listing.h"
-#include "clients/cli/move.h"
 
 #define SERVICE (&freehold__v1__schema_service__descriptor)
 #define NAME_LEN_MAX 128
@@ -18,7 +17,7 @@ static void name_of(const struct fh_session *session, char out[NAME_LEN_MAX])
 {
     const struct fh_args *args = session->args;
     const char *given = args->argument_count > 1 ? args->arguments[1] : NEWEST;
-    (void)snprintf(out, NAME_LEN_MAX, "rollouts/%.100s", fh_move_without("rollouts/", given));
+    (void)snprintf(out, NAME_LEN_MAX, "rollouts/%.100s", fh_name_without("rollouts/", given));
 }
 
 static void rollout_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count,
@@ -42,13 +41,13 @@ static void rollout_row(struct fh_grid *grid, const ProtobufCMessage *item, void
     const Freehold__V1__Rollout *rollout = (const Freehold__V1__Rollout *)item;
     const Freehold__V1__RolloutProgress *progress = rollout->progress;
     (void)arg;
-    fh_grid_text(grid, fh_move_without("rollouts/", rollout->name));
-    fh_move_cell_count(grid, rollout->version);
+    fh_grid_text(grid, fh_name_without("rollouts/", rollout->name));
+    fh_cell_count(grid, rollout->version);
     fh_grid_text(grid, fh_rollout_phase_text(rollout));
-    fh_move_cell_count(grid, progress != NULL ? progress->homes_total : 0);
-    fh_move_cell_count(grid, progress != NULL ? progress->homes_done : 0);
-    fh_move_cell_count(grid, progress != NULL ? progress->homes_failed : 0);
-    fh_move_cell_time(grid, rollout->create_time);
+    fh_cell_count(grid, progress != NULL ? progress->homes_total : 0);
+    fh_cell_count(grid, progress != NULL ? progress->homes_done : 0);
+    fh_cell_count(grid, progress != NULL ? progress->homes_failed : 0);
+    fh_cell_time(grid, rollout->create_time);
     fh_grid_text(grid, rollout->message);
 }
 
@@ -91,12 +90,12 @@ static void home_row(struct fh_grid *grid, const ProtobufCMessage *item, void *a
 {
     const Freehold__V1__RolloutHome *home = (const Freehold__V1__RolloutHome *)item;
     (void)arg;
-    fh_grid_text(grid, fh_move_without("stores/", home->store));
+    fh_grid_text(grid, fh_name_without("stores/", home->store));
     fh_grid_text(grid, home->tier);
-    fh_grid_text(grid, fh_move_without("tenants/", home->tenant));
+    fh_grid_text(grid, fh_name_without("tenants/", home->tenant));
     fh_grid_text(grid, state_text(home->state));
-    fh_move_cell_count(grid, home->version);
-    fh_move_cell_count(grid, home->tries);
+    fh_cell_count(grid, home->version);
+    fh_cell_count(grid, home->tries);
     fh_grid_text(grid, home->message);
 }
 
@@ -121,6 +120,31 @@ static int homes_run(struct fh_session *session)
     if (fh_args_has(session->args, "waiting")) {
         states[request.n_states++] = FREEHOLD__V1__ROLLOUT_HOME_STATE__ROLLOUT_HOME_STATE_WAITING;
     }
+    const int exit_code = fh_session_operators(session, &listing.client);
+    return exit_code == FH_EXIT_OK ? fh_listing_run(session, &listing) : exit_code;
+}
+
+static void event_row(struct fh_grid *grid, const ProtobufCMessage *item, void *arg)
+{
+    const Freehold__V1__RolloutEvent *event = (const Freehold__V1__RolloutEvent *)item;
+    (void)arg;
+    fh_cell_event_row(grid, event->time, event->action, event->actor, event->reason, event->detail);
+}
+
+static int events_run(struct fh_session *session)
+{
+    Freehold__V1__ListRolloutEventsRequest request =
+        FREEHOLD__V1__LIST_ROLLOUT_EVENTS_REQUEST__INIT;
+    struct fh_listing listing = {
+        .service = SERVICE,
+        .method = "ListRolloutEvents",
+        .request = &request.base,
+        .head = fh_cell_event_head,
+        .row = event_row,
+    };
+    char name[NAME_LEN_MAX];
+    name_of(session, name);
+    request.name = name;
     const int exit_code = fh_session_operators(session, &listing.client);
     return exit_code == FH_EXIT_OK ? fh_listing_run(session, &listing) : exit_code;
 }
@@ -207,8 +231,8 @@ int fh_rollout_run(struct fh_session *session)
         const char *name;
         int (*run)(struct fh_session *session);
     } actions[] = {
-        {"list", list_run},   {"show", show_run},     {"homes", homes_run},   {"watch", watch_run},
-        {"pause", pause_run}, {"resume", resume_run}, {"cancel", cancel_run},
+        {"list", list_run},   {"show", show_run},   {"homes", homes_run},   {"events", events_run},
+        {"watch", watch_run}, {"pause", pause_run}, {"resume", resume_run}, {"cancel", cancel_run},
     };
     const char *action = session->args->arguments[0];
     for (size_t i = 0; i < sizeof(actions) / sizeof(actions[0]); i++) {
@@ -217,7 +241,7 @@ int fh_rollout_run(struct fh_session *session)
         }
     }
     return fh_session_fail(session, FH_EXIT_USAGE,
-                           "no action '%s'; there are list, show, homes, watch, pause, resume and "
-                           "cancel",
+                           "no action '%s'; there are list, show, homes, events, watch, pause, "
+                           "resume and cancel",
                            action);
 }

@@ -429,9 +429,9 @@ const struct fh_command fh_schema_commands[] = {
      status_run},
     {"schema", "status", "", "The same", NULL, NULL, 0, 0, status_run},
     {"schema", "rollout", "ACTION [ROLLOUT]", "See and steer rollouts",
-     "ACTION is list, show, homes, watch, pause, resume or cancel; ROLLOUT the newest unless it "
-     "is\n"
-     "named. A cancelled rollout leaves every home at the version it has; the next takes it along.",
+     "ACTION is list, show, homes, events, watch, pause, resume or cancel; ROLLOUT the newest\n"
+     "unless it is named. A cancelled rollout leaves every home at the version it has; the next "
+     "takes it along.",
      fh_rollout_options, 1, 2, fh_rollout_run},
     {0},
 };

@@ -190,6 +190,13 @@ def test_rollouts(start, folder):
     freehold("schema", "rollout", "resume", "--reason", "good")
     assert "2 of 2 homes (100%)" in freehold("schema", "rollout", "watch").out
     assert freehold.refused("schema", "rollout", "cancel")["status"] == "FAILED_PRECONDITION"
+    events = freehold("schema", "rollout", "events", "-a", "--page-size", "2", "-o", "ndjson").lines
+    assert (events[0]["action"], events[0]["reason"]) == ("rollout.create", "n")
+    assert [one["reason"] for one in events if one["action"] == "rollout.resume"] == ["good"]
+    assert events[-1]["action"] == "rollout.done"
+    head, *lines = freehold("schema", "rollout", "events").rows
+    assert head == ["TIME", "ACTION", "ACTOR", "REASON", "DETAIL"]
+    assert [line[1] for line in lines] == [one["action"] for one in events]
     assert freehold.json("schema", "rollout", "homes", "--failed").get("homes", []) == []
     assert ["local", "2", "current"] in freehold("schema", "show").rows
     assert freehold.json("schema", "apply", path)["rollout"]["phase"] == "ROLLOUT_PHASE_DONE"

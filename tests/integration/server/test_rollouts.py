@@ -116,6 +116,10 @@ def test_canary_then_resume(server):
         apply(server, version + 1)
     server.schemas.ResumeRollout(s.ResumeRolloutRequest(name="rollouts/-", reason="looks good"))
     done(server, version)
+    events = server.schemas.ListRolloutEvents(s.ListRolloutEventsRequest(name="rollouts/-")).events
+    told = [event.action for event in events if event.action not in ("rollout.claim", "rollout.advance")]
+    assert told == ["rollout.create", "rollout.pause", "rollout.resume", "rollout.done"]
+    assert [event.reason for event in events if event.action == "rollout.resume"] == ["looks good"]
     stub = stubs.schema_grpc.SchemaServiceStub(server.operators)
     stream = Service(stub, server.operator_token()).WatchRollout(s.WatchRolloutRequest(name="rollouts/-"))
     assert [told.rollout.phase for told in stream][-1] == PHASE.ROLLOUT_PHASE_DONE

@@ -7,6 +7,7 @@
 #include <cmocka.h>
 #include <string.h>
 
+#include "clients/cli/cells.h"
 #include "clients/cli/json.h"
 #include "clients/cli/move.h"
 
@@ -55,13 +56,13 @@ static void writes_durations(void **state)
     };
     (void)state;
     fh_buf_init(&out, 4096);
-    fh_move_add_duration(&out, NULL);
+    fh_cell_add_duration(&out, NULL);
     assert_string_equal(take(&out), "");
     for (size_t i = 0; i < sizeof(rows) / sizeof(rows[0]); i++) {
         Google__Protobuf__Duration duration = GOOGLE__PROTOBUF__DURATION__INIT;
         duration.seconds = rows[i].seconds;
         duration.nanos = rows[i].nanos;
-        fh_move_add_duration(&out, &duration);
+        fh_cell_add_duration(&out, &duration);
         assert_string_equal(take(&out), rows[i].text);
     }
     fh_buf_close(&out);
