@@ -363,3 +363,60 @@ enum fh_code fh_cascade_finish(struct fh_cascade *cascade, const struct fh_casca
     *count = cascade->entry_count;
     return FH_OK;
 }
+
+static enum fh_code ask_all(struct fh_cascade *cascade, struct fh_request *request,
+                            fh_cascade_find_cb *find_cb, void *arg)
+{
+    struct fh_cascade_question question;
+    while (fh_cascade_next(cascade, &question)) {
+        size_t count = 0;
+        struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, question.limit);
+        if (rows == NULL) {
+            return fh_error_set(&request->error, FH_NOMEM, "out of memory");
+        }
+        enum fh_code code = find_cb(&question, rows, &count, arg);
+        if (code == FH_OK) {
+            code = fh_cascade_answer(cascade, rows, count, &request->error);
+        }
+        if (code != FH_OK) {
+            return code;
+        }
+    }
+    return FH_OK;
+}
+
+enum fh_code fh_cascade_run(struct fh_request *request, int64_t now_us,
+                            struct fh_row *const *before, struct fh_row *const *after,
+                            fh_cascade_find_cb *find_cb, void *arg,
+                            const struct fh_cascade_write **writes, size_t *count)
+{
+    struct fh_op_commit *commit = &request->as.commit;
+    struct fh_cascade *cascade = NULL;
+    *writes = NULL;
+    *count = 0;
+    enum fh_code code =
+        fh_cascade_begin(request->scope.schema, &request->scope.tenant, now_us, commit->writes,
+                         before, after, commit->count, request->arena, &cascade);
+    if (code != FH_OK || cascade == NULL) {
+        return code == FH_OK ? FH_OK : fh_error_set(&request->error, code, "out of memory");
+    }
+    code = ask_all(cascade, request, find_cb, arg);
+    return code == FH_OK
+               ? fh_cascade_finish(cascade, writes, count, &commit->failed_write, &request->error)
+               : code;
+}
+
+const struct fh_write *fh_cascade_behind(const struct fh_write *own, size_t own_count,
+                                         const struct fh_cascade_write *writes, size_t count,
+                                         struct fh_arena *arena)
+{
+    struct fh_write *all = FH_ARENA_ARRAY(arena, struct fh_write, own_count + count);
+    if (all == NULL) {
+        return NULL;
+    }
+    memcpy(all, own, own_count * sizeof(*all));
+    for (size_t i = 0; i < count; i++) {
+        all[own_count + i] = writes[i].write;
+    }
+    return all;
+}

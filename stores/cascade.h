@@ -23,6 +23,7 @@
 #ifndef FH_STORES_CASCADE_H
 #define FH_STORES_CASCADE_H
 
+#include "stores/store.h"
 #include "stores/write.h"
 
 #define FH_CASCADE_ROWS_MAX 1000
@@ -68,5 +69,22 @@ struct fh_cascade_write {
 FH_MUST_CHECK enum fh_code fh_cascade_finish(struct fh_cascade *cascade,
                                              const struct fh_cascade_write **writes, size_t *count,
                                              size_t *failed_write, struct fh_error *error);
+
+/* The rows that a question asks for, in the arena, into `rows`, which has room for `limit`. */
+typedef enum fh_code fh_cascade_find_cb(const struct fh_cascade_question *question,
+                                        struct fh_row **rows, size_t *count, void *arg);
+
+/* From begin to finish, for an engine that finds rows at once. `before` and `after` are the
+ * commit's of `request`, whose error and failed_write tell what went wrong. *count is 0 when
+ * nothing follows. */
+FH_MUST_CHECK enum fh_code fh_cascade_run(struct fh_request *request, int64_t now_us,
+                                          struct fh_row *const *before, struct fh_row *const *after,
+                                          fh_cascade_find_cb *find_cb, void *arg,
+                                          const struct fh_cascade_write **writes, size_t *count);
+
+/* The commit's own writes, and behind them those that follow; NULL: out of memory. */
+FH_MUST_CHECK const struct fh_write *fh_cascade_behind(const struct fh_write *own, size_t own_count,
+                                                       const struct fh_cascade_write *writes,
+                                                       size_t count, struct fh_arena *arena);
 
 #endif

@@ -220,12 +220,17 @@ static enum fh_code stage(struct fh_mem_data *data, struct fh_mem_tenant *tenant
     return FH_OK;
 }
 
+struct asked {
+    const struct fh_mem_tenant *tenant;
+    struct fh_arena *arena;
+};
+
 /* One page of the live rows that reference the parent. */
-static enum fh_code find_children(const struct fh_mem_tenant *tenant,
-                                  const struct fh_cascade_question *question,
-                                  struct fh_arena *arena, struct fh_row **rows, size_t *count)
+static enum fh_code find_cb(const struct fh_cascade_question *question, struct fh_row **rows,
+                            size_t *count, void *arg)
 {
-    const struct fh_mem_table *stored = fh_mem_table_at(tenant, question->child->id);
+    const struct asked *asked = arg;
+    const struct fh_mem_table *stored = fh_mem_table_at(asked->tenant, question->child->id);
     *count = 0;
     for (size_t i = 0; stored != NULL && i < stored->count && *count < question->limit; i++) {
         const struct fh_row *row = &stored->rows[i]->row;
@@ -235,30 +240,13 @@ static enum fh_code find_children(const struct fh_mem_tenant *tenant,
             (question->after != NULL && fh_key_compare(&key, question->after) <= 0)) {
             continue;
         }
-        rows[*count] = fh_mem_row_read(stored->rows[i], question->child, arena);
+        rows[*count] = fh_mem_row_read(stored->rows[i], question->child, asked->arena);
         if (rows[*count] == NULL) {
             return FH_NOMEM;
         }
         ++*count;
     }
     return FH_OK;
-}
-
-static enum fh_code ask_all(const struct fh_mem_tenant *tenant, struct fh_request *request,
-                            struct fh_cascade *cascade)
-{
-    struct fh_cascade_question question;
-    enum fh_code code = FH_OK;
-    while (code == FH_OK && fh_cascade_next(cascade, &question)) {
-        size_t count = 0;
-        struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, question.limit);
-        code = rows != NULL ? find_children(tenant, &question, request->arena, rows, &count)
-                            : FH_NOMEM;
-        if (code == FH_OK) {
-            code = fh_cascade_answer(cascade, rows, count, &request->error);
-        }
-    }
-    return code;
 }
 
 /* Puts what follows behind the request's own writes. */
@@ -268,13 +256,13 @@ static enum fh_code append_derived(struct fh_mem_data *data, struct fh_mem_tenan
                                    struct batch *batch)
 {
     size_t total = batch->count + count;
-    struct fh_write *writes = FH_ARENA_ARRAY(request->arena, struct fh_write, total);
+    const struct fh_write *writes =
+        fh_cascade_behind(batch->writes, batch->count, derived, count, request->arena);
     struct staged *staged = fh_calloc(total, sizeof(*staged));
     if (writes == NULL || staged == NULL) {
         fh_free(staged);
         return FH_NOMEM;
     }
-    memcpy(writes, batch->writes, batch->count * sizeof(*writes));
     memcpy(staged, batch->staged, batch->count * sizeof(*staged));
     fh_free(batch->staged);
     batch->staged = staged;
@@ -282,7 +270,6 @@ static enum fh_code append_derived(struct fh_mem_data *data, struct fh_mem_tenan
     for (size_t i = 0; i < count; i++) {
         struct staged *s = &staged[batch->count];
         const struct fh_table *table = derived[i].write.key.table;
-        writes[batch->count] = derived[i].write;
         *s = (struct staged){
             .before = derived[i].before, .after = derived[i].after, .origin = derived[i].origin};
         s->old = fh_mem_table_get(fh_mem_table_at(tenant, table->id), &derived[i].write.key);
@@ -299,8 +286,8 @@ static enum fh_code follow_references(struct fh_mem_data *data, struct fh_mem_te
                                       struct fh_request *request, int64_t now_us,
                                       struct batch *batch)
 {
-    struct fh_op_commit *commit = &request->as.commit;
-    struct fh_cascade *cascade = NULL;
+    const struct fh_op_commit *commit = &request->as.commit;
+    struct asked asked = {.tenant = tenant, .arena = request->arena};
     const struct fh_cascade_write *derived = NULL;
     size_t count = 0;
     struct fh_row **before = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
@@ -311,15 +298,7 @@ static enum fh_code follow_references(struct fh_mem_data *data, struct fh_mem_te
         before[i] = batch->staged[i].before;
     }
     enum fh_code code =
-        fh_cascade_begin(request->scope.schema, &request->scope.tenant, now_us, commit->writes,
-                         before, commit->rows, commit->count, request->arena, &cascade);
-    if (code != FH_OK || cascade == NULL) {
-        return code;
-    }
-    code = ask_all(tenant, request, cascade);
-    if (code == FH_OK) {
-        code = fh_cascade_finish(cascade, &derived, &count, &commit->failed_write, &request->error);
-    }
+        fh_cascade_run(request, now_us, before, commit->rows, find_cb, &asked, &derived, &count);
     return code == FH_OK && count > 0 ? append_derived(data, tenant, request, derived, count, batch)
                                       : code;
 }

@@ -47,10 +47,17 @@ static enum fh_code read_children(struct fh_sqlite_conn *conn, struct fh_request
     return FH_OK;
 }
 
-static enum fh_code find_children(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                  const struct fh_cascade_question *question, struct fh_row **rows,
-                                  size_t *count)
+struct asked {
+    struct fh_sqlite_conn *conn;
+    struct fh_request *request;
+};
+
+static enum fh_code find_cb(const struct fh_cascade_question *question, struct fh_row **rows,
+                            size_t *count, void *arg)
 {
+    const struct asked *asked = arg;
+    struct fh_sqlite_conn *conn = asked->conn;
+    struct fh_request *request = asked->request;
     sqlite3_stmt *statement = NULL;
     size_t reference = (size_t)(question->reference - question->child->foreign_keys);
     uint16_t ordinal = (uint16_t)(2 * reference + (question->after != NULL ? 1 : 0));
@@ -67,38 +74,18 @@ static enum fh_code find_children(struct fh_sqlite_conn *conn, struct fh_request
     return code;
 }
 
-static enum fh_code ask_all(struct fh_sqlite_conn *conn, struct fh_request *request,
-                            struct fh_cascade *cascade)
-{
-    struct fh_cascade_question question;
-    enum fh_code code = FH_OK;
-    while (code == FH_OK && fh_cascade_next(cascade, &question)) {
-        size_t count = 0;
-        struct fh_row **rows = FH_ARENA_ARRAY(request->arena, struct fh_row *, question.limit);
-        if (rows == NULL) {
-            return fh_error_set(&request->error, FH_NOMEM, "out of memory");
-        }
-        code = find_children(conn, request, &question, rows, &count);
-        if (code == FH_OK) {
-            code = fh_cascade_answer(cascade, rows, count, &request->error);
-        }
-    }
-    return code;
-}
-
 static enum fh_code append(struct fh_request *request, const struct fh_cascade_write *derived,
                            size_t count, struct fh_sqlite_changes *changes)
 {
     size_t total = changes->count + count;
-    struct fh_write *writes = FH_ARENA_ARRAY(request->arena, struct fh_write, total);
+    const struct fh_write *writes =
+        fh_cascade_behind(changes->writes, changes->count, derived, count, request->arena);
     struct fh_sqlite_change *list = FH_ARENA_ARRAY(request->arena, struct fh_sqlite_change, total);
     if (writes == NULL || list == NULL) {
         return fh_error_set(&request->error, FH_NOMEM, "out of memory");
     }
-    memcpy(writes, changes->writes, changes->count * sizeof(*writes));
     memcpy(list, changes->list, changes->count * sizeof(*list));
     for (size_t i = 0; i < count; i++) {
-        writes[changes->count + i] = derived[i].write;
         list[changes->count + i] = (struct fh_sqlite_change){
             .before = derived[i].before, .after = derived[i].after, .origin = derived[i].origin};
     }
@@ -110,7 +97,7 @@ enum fh_code fh_sqlite_cascade(struct fh_sqlite_conn *conn, struct fh_request *r
                                struct fh_sqlite_changes *changes)
 {
     struct fh_op_commit *commit = &request->as.commit;
-    struct fh_cascade *cascade = NULL;
+    struct asked asked = {.conn = conn, .request = request};
     const struct fh_cascade_write *derived = NULL;
     size_t count = 0;
     struct fh_row **before = FH_ARENA_ARRAY(request->arena, struct fh_row *, commit->count);
@@ -123,14 +110,6 @@ enum fh_code fh_sqlite_cascade(struct fh_sqlite_conn *conn, struct fh_request *r
         after[i] = changes->list[i].after;
     }
     enum fh_code code =
-        fh_cascade_begin(request->scope.schema, &request->scope.tenant, commit->at_us,
-                         commit->writes, before, after, commit->count, request->arena, &cascade);
-    if (code != FH_OK || cascade == NULL) {
-        return code == FH_OK ? FH_OK : fh_error_set(&request->error, code, "out of memory");
-    }
-    code = ask_all(conn, request, cascade);
-    if (code == FH_OK) {
-        code = fh_cascade_finish(cascade, &derived, &count, &commit->failed_write, &request->error);
-    }
+        fh_cascade_run(request, commit->at_us, before, after, find_cb, &asked, &derived, &count);
     return code == FH_OK && count > 0 ? append(request, derived, count, changes) : code;
 }
