@@ -51,6 +51,7 @@ struct fh_probe_result *fh_prober_add_result(struct fh_prober *prober, const cha
     *result = (struct fh_probe_result){
         .tier = fh_prober_here(prober)->tier, .probe = probe, .expected = expected, .seen = "-"};
     memcpy(result->store, fh_prober_here(prober)->store, sizeof(result->store));
+    memcpy(result->canaries, prober->pair.ground.pair.uuids, sizeof(result->canaries));
     return result;
 }
 

@@ -8,6 +8,7 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+#include "base/uuid.h"
 #include "router/catalog.h"
 #include "stores/home.h"
 
@@ -35,9 +36,10 @@ enum fh_probe_verdict {
 struct fh_probe_result {
     char store[FH_STORE_NAME_MAX + 1];
     enum fh_tier tier;
-    const char *probe;    /* static: "predicate" */
-    const char *expected; /* static */
-    const char *seen;     /* static: a code's name, or what came */
+    struct fh_uuid canaries[2]; /* a and b; nil: not known */
+    const char *probe;          /* static: "predicate" */
+    const char *expected;       /* static */
+    const char *seen;           /* static: a code's name, or what came */
     enum fh_probe_verdict verdict;
     uint32_t gone; /* bits 1 << fh_probe_layer: BROKEN and LEAKED */
     char text[FH_PROBE_TEXT_MAX];

@@ -76,22 +76,29 @@ static void end_with(struct fh_client_call *call, int grpc, const char *message)
     end(call);
 }
 
+/* Counted, not static: the transport's header compression keeps keys and values beyond the call. */
 static size_t metadata_fill(struct fh_client *client, grpc_metadata *metadata)
 {
-    if (client->authorization == NULL) {
-        return 0;
+    size_t count = 0;
+    for (; count < client->header_count; count++) {
+        metadata[count] = (grpc_metadata){
+            .key = grpc_slice_from_copied_string(client->headers[count].key),
+            .value = grpc_slice_from_copied_string(client->headers[count].value),
+        };
     }
-    metadata[0] = (grpc_metadata){
-        .key = grpc_slice_from_static_string("authorization"),
-        .value = grpc_slice_from_static_string(client->authorization),
-    };
-    return 1;
+    if (!GRPC_SLICE_IS_EMPTY(client->authorization)) {
+        metadata[count++] = (grpc_metadata){
+            .key = grpc_slice_from_static_string("authorization"),
+            .value = grpc_slice_ref(client->authorization),
+        };
+    }
+    return count;
 }
 
 static grpc_call_error start_batch(struct fh_client_call *call, grpc_byte_buffer *request)
 {
     grpc_op ops[OPS];
-    grpc_metadata metadata[1];
+    grpc_metadata metadata[FH_CLIENT_HEADERS_MAX + 1];
     memset(ops, 0, sizeof(ops));
     memset(metadata, 0, sizeof(metadata));
     ops[0].op = GRPC_OP_SEND_INITIAL_METADATA;
@@ -108,7 +115,12 @@ static grpc_call_error start_batch(struct fh_client_call *call, grpc_byte_buffer
     ops[5].data.recv_status_on_client.trailing_metadata = &call->trailing;
     ops[5].data.recv_status_on_client.status = &call->code;
     ops[5].data.recv_status_on_client.status_details = &call->details;
-    return grpc_call_start_batch(call->call, ops, OPS, call, NULL);
+    grpc_call_error refused = grpc_call_start_batch(call->call, ops, OPS, call, NULL);
+    for (size_t i = 0; i < ops[0].data.send_initial_metadata.count; i++) {
+        grpc_slice_unref(metadata[i].key);
+        grpc_slice_unref(metadata[i].value);
+    }
+    return refused;
 }
 
 void fh_client_call_send(struct fh_client_call *call)

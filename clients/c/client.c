@@ -22,6 +22,7 @@
 #define ADDRESS_MAX 512
 #define TOKEN_MAX 8192
 #define CHANNEL_ARGS_MAX 10
+#define STOP_US 200000
 
 void fh_client_options_init(struct fh_client_options *options)
 {
@@ -67,6 +68,20 @@ static bool has_port(const char *address)
     return (one || colon[-1] == ']') && port >= 1 && port <= UINT16_MAX;
 }
 
+static enum fh_code check_token(const char *token, struct fh_error *error)
+{
+    for (const char *c = token; c != NULL && *c != '\0'; c++) {
+        if (*c <= ' ' || *c > '~') {
+            return fh_error_field(error, FH_INVALID, "token", "the token is not visible ASCII");
+        }
+    }
+    if (token != NULL && strlen(token) > TOKEN_MAX) {
+        return fh_error_field(error, FH_INVALID, "token", "the token is longer than %d bytes",
+                              TOKEN_MAX);
+    }
+    return FH_OK;
+}
+
 static enum fh_code check(const struct fh_client_options *options, struct fh_error *error)
 {
     const bool tls = options->tls || options->ca_pem != NULL;
@@ -80,14 +95,9 @@ static enum fh_code check(const struct fh_client_options *options, struct fh_err
                               "plaintext is meant",
                               options->address);
     }
-    for (const char *c = options->token; c != NULL && *c != '\0'; c++) {
-        if (*c <= ' ' || *c > '~') {
-            return fh_error_field(error, FH_INVALID, "token", "the token is not visible ASCII");
-        }
-    }
-    if (options->token != NULL && strlen(options->token) > TOKEN_MAX) {
-        return fh_error_field(error, FH_INVALID, "token", "the token is longer than %d bytes",
-                              TOKEN_MAX);
+    enum fh_code code = check_token(options->token, error);
+    if (code != FH_OK) {
+        return code;
     }
     if (options->calls_max == 0 || options->calls_max > FH_CLIENT_CALLS_MAX ||
         options->deadline_us <= 0 || options->response_bytes_max > INT32_MAX) {
@@ -139,16 +149,23 @@ static grpc_channel *channel_create(const struct fh_client_options *options)
     return channel;
 }
 
-static enum fh_code authorization_create(const char *token, char **out)
+static void wipe_cb(void *data, size_t len)
+{
+    explicit_bzero(data, len);
+    fh_free(data);
+}
+
+static enum fh_code authorization_create(const char *token, grpc_slice *out)
 {
     static const char scheme[] = "Bearer ";
-    const size_t len = strlen(token);
-    *out = fh_malloc(sizeof(scheme) + len);
-    if (*out == NULL) {
+    const size_t len = sizeof(scheme) - 1 + strlen(token);
+    char *text = fh_malloc(len);
+    if (text == NULL) {
         return FH_NOMEM;
     }
-    memcpy(*out, scheme, sizeof(scheme) - 1);
-    memcpy(*out + sizeof(scheme) - 1, token, len + 1);
+    memcpy(text, scheme, sizeof(scheme) - 1);
+    memcpy(text + sizeof(scheme) - 1, token, strlen(token));
+    *out = grpc_slice_new_with_len(text, len, wipe_cb);
     return FH_OK;
 }
 
@@ -171,6 +188,7 @@ enum fh_code fh_client_create(const struct fh_client_options *options, struct fh
     fh_list_init(&client->sent);
     fh_list_init(&client->held);
     fh_list_init(&client->ended);
+    client->authorization = grpc_empty_slice();
     if (options->token != NULL) {
         code = authorization_create(options->token, &client->authorization);
         if (code != FH_OK) {
@@ -221,12 +239,9 @@ void fh_client_destroy(struct fh_client *client)
     if (client->channel != NULL) {
         grpc_channel_destroy(client->channel);
     }
+    grpc_slice_unref(client->authorization);
     /* Blocking, so that nothing of gRPC runs when the process ends. */
     grpc_shutdown_blocking();
-    if (client->authorization != NULL) {
-        explicit_bzero(client->authorization, strlen(client->authorization));
-        fh_free(client->authorization);
-    }
     fh_free(client);
 }
 
@@ -234,6 +249,36 @@ void fh_client_set_deadline_us(struct fh_client *client, int64_t deadline_us)
 {
     FH_ASSERT(deadline_us > 0);
     client->deadline_us = deadline_us;
+}
+
+enum fh_code fh_client_set_token(struct fh_client *client, const char *token)
+{
+    struct fh_error ignored = FH_ERROR_INIT;
+    grpc_slice slice = grpc_empty_slice();
+    FH_ASSERT(client->live == 0);
+    enum fh_code code = check_token(token, &ignored);
+    if (code == FH_OK && token != NULL) {
+        code = authorization_create(token, &slice);
+    }
+    if (code == FH_OK) {
+        grpc_slice_unref(client->authorization);
+        client->authorization = slice;
+    }
+    return code;
+}
+
+void fh_client_set_headers(struct fh_client *client, const struct fh_client_header *headers,
+                           size_t count)
+{
+    FH_ASSERT(count <= FH_CLIENT_HEADERS_MAX);
+    client->headers = headers;
+    client->header_count = count;
+}
+
+void fh_client_set_stop(struct fh_client *client, fh_client_stop_cb *stop_cb, void *arg)
+{
+    client->stop_cb = stop_cb;
+    client->stop_arg = arg;
 }
 
 size_t fh_client_live(const struct fh_client *client)
@@ -260,10 +305,29 @@ static int64_t send_due(struct fh_client *client)
     return next_us == INT64_MAX ? INT64_MAX : next_us - now_us;
 }
 
+/* Calls on `ended` stay there. */
+static void cancel_all(struct fh_client *client)
+{
+    struct fh_list *const lists[] = {&client->sent, &client->held};
+    for (size_t i = 0; i < 2; i++) {
+        for (struct fh_list *node = lists[i]->next; node != lists[i];) {
+            struct fh_client_call *call = FH_CONTAINER_OF(node, struct fh_client_call, link);
+            node = node->next;
+            fh_client_call_cancel(call);
+        }
+    }
+}
+
 struct fh_client_call *fh_client_next(struct fh_client *client)
 {
     while (client->live > 0) {
-        const int64_t wait_us = send_due(client);
+        if (client->stop_cb != NULL && client->stop_cb(client->stop_arg)) {
+            cancel_all(client);
+        }
+        int64_t wait_us = send_due(client);
+        if (client->stop_cb != NULL && wait_us > STOP_US) {
+            wait_us = STOP_US;
+        }
         struct fh_list *node = fh_list_pop_front(&client->ended);
         if (node != NULL) {
             client->live--;

@@ -39,6 +39,7 @@
 
 #define FH_CLIENT_TRIES_MAX 64
 #define FH_CLIENT_CALLS_MAX 1024
+#define FH_CLIENT_HEADERS_MAX 8
 
 struct fh_client;
 struct fh_client_call;
@@ -65,6 +66,25 @@ FH_MUST_CHECK enum fh_code fh_client_create(const struct fh_client_options *opti
 void fh_client_destroy(struct fh_client *client);
 /* For later calls. */
 void fh_client_set_deadline_us(struct fh_client *client, int64_t deadline_us);
+/* Sends another token (copied; NULL: none) over the same connection. No call may be live.
+ * FH_INVALID as in fh_client_create(). */
+FH_MUST_CHECK enum fh_code fh_client_set_token(struct fh_client *client, const char *token);
+
+/* More metadata than the token, sent before it; keys are lower case. */
+struct fh_client_header {
+    const char *key;
+    const char *value;
+};
+/* For later calls. At most FH_CLIENT_HEADERS_MAX; borrowed, texts included, until replaced (count
+ * 0: none) and no call is live. */
+void fh_client_set_headers(struct fh_client *client, const struct fh_client_header *headers,
+                           size_t count);
+
+/* True: whoever waits in fh_client_next() is not to wait any longer. Then every live call is
+ * cancelled. Asked about five times a second while a call is waited for. */
+typedef bool fh_client_stop_cb(void *arg);
+/* NULL: none, as at first. */
+void fh_client_set_stop(struct fh_client *client, fh_client_stop_cb *stop_cb, void *arg);
 
 /* -- Blocking -----------------------------------------------------------------------------------
  */

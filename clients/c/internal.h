@@ -11,7 +11,11 @@
 struct fh_client {
     grpc_channel *channel;
     grpc_completion_queue *queue;
-    char *authorization; /* "Bearer ...", or NULL */
+    grpc_slice authorization; /* "Bearer ...", or empty; wiped when gRPC let go of it */
+    const struct fh_client_header *headers;
+    size_t header_count;
+    fh_client_stop_cb *stop_cb;
+    void *stop_arg;
     const struct fh_clock *clock;
     int64_t deadline_us;
     uint32_t calls_max;

@@ -124,21 +124,21 @@ static enum fh_code write_fd(int fd, struct fh_str data, const char *path, struc
     return fsync(fd) == 0 ? FH_OK : failed(error, "write", path);
 }
 
-enum fh_code fh_file_write_private(const char *path, struct fh_str data, struct fh_error *error)
+enum fh_code fh_file_write(const char *path, unsigned mode, struct fh_str data,
+                           struct fh_error *error)
 {
     char beside[PATH_BYTES_MAX];
     if (snprintf(beside, sizeof(beside), "%s.XXXXXX", path) >= (int)sizeof(beside)) {
         return fh_error_set(error, FH_INVALID, "the path %.64s... is too long", path);
     }
-    enum fh_code code = make_folders(path, error);
-    if (code != FH_OK) {
-        return code;
-    }
     const int fd = mkostemp(beside, O_CLOEXEC); /* mode 0600 */
     if (fd < 0) {
         return failed(error, "write beside", path);
     }
-    code = write_fd(fd, data, path, error);
+    enum fh_code code = write_fd(fd, data, path, error);
+    if (code == FH_OK && fchmod(fd, (mode_t)mode) != 0) {
+        code = failed(error, "set the mode of", path);
+    }
     if (close(fd) != 0 && code == FH_OK) {
         code = failed(error, "write", path);
     }
@@ -149,4 +149,10 @@ enum fh_code fh_file_write_private(const char *path, struct fh_str data, struct 
         (void)unlink(beside);
     }
     return code;
+}
+
+enum fh_code fh_file_write_private(const char *path, struct fh_str data, struct fh_error *error)
+{
+    const enum fh_code code = make_folders(path, error);
+    return code == FH_OK ? fh_file_write(path, 0600, data, error) : code;
 }

@@ -1,4 +1,4 @@
-/* Small files read whole, and one kind written: private ones. Blocking; any thread. */
+/* Small files read whole, and written. Blocking; any thread. */
 #ifndef FH_CLIENTS_CLI_FILE_H
 #define FH_CLIENTS_CLI_FILE_H
 
@@ -20,7 +20,10 @@ FH_MUST_CHECK enum fh_code fh_file_read_all(const char *path, struct fh_buf *out
 /* The file's first line, without its end and blanks around it. For tokens. */
 FH_MUST_CHECK enum fh_code fh_file_read_line(const char *path, struct fh_buf *out,
                                              struct fh_error *error);
-/* Replaces `path` whole or not at all, mode 0600; makes its folder (0700) if that is missing. */
+/* Replaces `path` whole or not at all. */
+FH_MUST_CHECK enum fh_code fh_file_write(const char *path, unsigned mode, struct fh_str data,
+                                         struct fh_error *error);
+/* The same, mode 0600; makes its folder (0700) if that is missing. */
 FH_MUST_CHECK enum fh_code fh_file_write_private(const char *path, struct fh_str data,
                                                  struct fh_error *error);
 

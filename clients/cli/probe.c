@@ -1,130 +1,244 @@
-/* `freehold probe`: the server's prober (ProbeService). One table, one exit code. */
-#include "freehold/v1/probe.pb-c.h"
-
+/* `freehold probe`: the prober at both levels, as one report with one exit code.
+ *
+ *   the server's prober (ProbeService) -> attacks over RPC (intruder.h) -> report -> metrics
+ *
+ * With --every it does so again and again until SIGTERM or SIGINT, which are blocked and read from
+ * a descriptor: they end a call under way, and the wait between two runs. Each run starts with the
+ * settings read anew, so that neither a token's end nor a server's restart ends the worker.
+ *
+ * Failures: a run without a report is said, and counted, and does not end a worker.
+ */
+#include <poll.h>
+#include <signal.h>
 #include <stdio.h>
 #include <string.h>
+#include <sys/signalfd.h>
+#include <unistd.h>
 
 #include "clients/cli/commands.h"
-#include "clients/cli/grid.h"
+#include "clients/cli/intruder.h"
+#include "clients/cli/probe_metrics.h"
 #include "clients/cli/session.h"
+#include "clients/cli/text.h"
 #include "clients/cli/tier.h"
 
 #define SERVICE (&freehold__v1__probe_service__descriptor)
 #define NAME_LEN_MAX 128
-#define DEADLINE_US (300LL * 1000000) /* databases may have to be made */
+#define RUN_US_DEFAULT (300LL * 1000000) /* databases may have to be made */
+#define EVERY_S_MAX (7 * 86400) /* in milliseconds an int */
+#define BUSY_MS 500
 
-static const char *verdict_text(Freehold__V1__ProbeResult__Verdict verdict)
+struct probe {
+    struct fh_session *session;
+    int64_t every_s;          /* 0: once */
+    int signals;              /* -1: once, and signals do as ever */
+    const char *metrics_path; /* NULL: none */
+    struct fh_probe_metrics metrics;
+    int64_t deadline_at_us; /* of the run */
+};
+
+static int64_t now_us(void)
 {
-    switch (verdict) {
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_HELD:
-        return "held";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_SKIPPED:
-        return "skipped";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_UNKNOWN:
-        return "UNKNOWN";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_BROKEN:
-        return "BROKEN";
-    case FREEHOLD__V1__PROBE_RESULT__VERDICT__VERDICT_LEAKED:
-        return "LEAKED";
-    default:
-        return "?";
-    }
+    return fh_clock_monotonic_us(fh_clock_system());
 }
 
-static void add_rows(struct fh_grid *grid, Freehold__V1__ProbeResult *const *results, size_t count)
+/* True: a signal to end came within the time. It stays to be seen. */
+static bool wait_for_end(const struct probe *probe, int timeout_ms)
 {
-    for (size_t i = 0; i < count; i++) {
-        const Freehold__V1__ProbeResult *result = results[i];
-        fh_grid_text(grid, verdict_text(result->verdict));
-        fh_grid_text(grid, strncmp(result->store, "stores/", 7) == 0 ? result->store + 7
-                           : result->store[0] != '\0'                ? result->store
-                                                                     : "-");
-        fh_grid_text(grid, fh_tier_text(result->tier));
-        fh_grid_text(grid, result->probe);
-        fh_grid_text(grid, result->expected);
-        fh_grid_text(grid, result->seen);
-        fh_grid_text(grid, result->text);
-    }
+    struct pollfd ready = {.fd = probe->signals, .events = POLLIN};
+    return probe->signals >= 0 && poll(&ready, 1, timeout_ms) > 0;
 }
 
-static int print_report(struct fh_session *session, const Freehold__V1__ProbeReport *report)
+static bool stop_cb(void *arg)
 {
-    struct fh_grid grid;
-    struct fh_buf out;
-    fh_grid_init(&grid, 0);
-    fh_buf_init(&out, FH_OUTPUT_BYTES_MAX);
-    fh_grid_column(&grid, "RESULT", false);
-    fh_grid_column(&grid, "STORE", false);
-    fh_grid_column(&grid, "TIER", false);
-    fh_grid_column(&grid, "PROBE", false);
-    fh_grid_column(&grid, "EXPECTED", false);
-    fh_grid_column(&grid, "SEEN", false);
-    fh_grid_column(&grid, "FINDING", false);
-    add_rows(&grid, report->results, report->n_results);
-    const enum fh_code code = fh_grid_flush(&grid, &out);
-    const int exit_code = code == FH_OK ? fh_session_write(session, &out)
-                                        : fh_session_fail(session, FH_EXIT_LOCAL, "out of memory");
-    fh_buf_close(&out);
-    fh_grid_close(&grid);
+    return wait_for_end(arg, 0);
+}
+
+static int fill(const struct probe *probe, char name[NAME_LEN_MAX],
+                Freehold__V1__Placement__Tier *tier, Freehold__V1__RunProbeRequest *request)
+{
+    const char *store = fh_args_value(probe->session->args, "store");
+    if (store != NULL) {
+        (void)snprintf(name, NAME_LEN_MAX, "%s%.100s",
+                       strncmp(store, "stores/", 7) == 0 ? "" : "stores/", store);
+        request->store = name;
+    }
+    const int exit_code = fh_tier_option(probe->session, tier);
+    if (*tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_UNSPECIFIED) {
+        request->tiers = tier;
+        request->n_tiers = 1;
+    }
     return exit_code;
 }
 
-static int ask(struct fh_session *session, ProtobufCMessage **out)
+/* The store level. A worker waits for a run that is under way already. */
+static int ask(struct probe *probe, ProtobufCMessage **out)
 {
     Freehold__V1__RunProbeRequest request = FREEHOLD__V1__RUN_PROBE_REQUEST__INIT;
     Freehold__V1__Placement__Tier tier = FREEHOLD__V1__PLACEMENT__TIER__TIER_UNSPECIFIED;
     struct fh_client *client = NULL;
+    struct fh_client_status status;
     char name[NAME_LEN_MAX] = "";
-    const char *store = fh_args_value(session->args, "store");
-    if (store != NULL) {
-        (void)snprintf(name, sizeof(name), "%s%.100s",
-                       strncmp(store, "stores/", 7) == 0 ? "" : "stores/", store);
-    }
-    int exit_code = fh_tier_option(session, &tier);
+    int exit_code = fill(probe, name, &tier, &request);
     if (exit_code == FH_EXIT_OK) {
-        exit_code = fh_session_operators(session, &client);
+        exit_code = fh_session_operators(probe->session, &client);
     }
     if (exit_code != FH_EXIT_OK) {
         return exit_code;
     }
-    request.store = name;
-    if (tier != FREEHOLD__V1__PLACEMENT__TIER__TIER_UNSPECIFIED) {
-        request.tiers = &tier;
-        request.n_tiers = 1;
+    fh_client_set_stop(client, stop_cb, probe);
+    for (;;) {
+        const int64_t left_us = probe->deadline_at_us - now_us();
+        fh_client_set_deadline_us(client, left_us > 0 ? left_us : 1);
+        if (fh_client_invoke(client, SERVICE, "RunProbe", &request.base, out, &status)) {
+            return FH_EXIT_OK;
+        }
+        if (probe->every_s == 0 || status.grpc != FH_GRPC_ABORTED || left_us <= 0 ||
+            wait_for_end(probe, BUSY_MS)) {
+            return stop_cb(probe) ? FH_EXIT_OK : fh_session_fail_status(probe->session, &status);
+        }
     }
-    if (fh_args_value(session->args, "timeout") == NULL) {
-        fh_client_set_deadline_us(client, DEADLINE_US);
+}
+
+static void summarize(const struct fh_findings *findings)
+{
+    struct fh_buf line;
+    size_t off = 0;
+    const Freehold__V1__ProbeReport *report = &findings->report;
+    for (size_t i = 0; i < report->n_results; i++) {
+        off += fh_finding_is_off(report->results[i]->verdict);
     }
-    exit_code = fh_session_invoke(session, client, SERVICE, "RunProbe", &request.base, out);
-    fh_client_set_deadline_us(client, session->deadline_us);
+    fh_buf_init(&line, 256);
+    if (report->end_time != NULL) {
+        fh_text_add_time(&line, report->end_time->seconds, 0);
+    }
+    fh_buf_printf(&line, " %s: %zu lines, %zu off\n", report->held ? "held" : "OFF",
+                  report->n_results, off);
+    (void)fputs(fh_buf_code(&line) == FH_OK ? line.data : "", stdout);
+    fh_buf_close(&line);
+}
+
+static int tell(struct probe *probe, struct fh_findings *findings)
+{
+    const bool worker = probe->every_s > 0;
+    fh_findings_end(findings, fh_clock_realtime_us(fh_clock_system()));
+    fh_probe_metrics_count(&probe->metrics, &findings->report,
+                           fh_clock_realtime_us(fh_clock_system()));
+    if (worker && probe->session->output == FH_OUTPUT_TABLE) {
+        summarize(findings);
+    }
+    const int exit_code = fh_findings_print(findings, probe->session, worker);
+    return exit_code == FH_EXIT_OK && !findings->report.held ? FH_EXIT_REFUSED : exit_code;
+}
+
+static int run_levels(struct probe *probe, const Freehold__V1__ProbeReport *server)
+{
+    struct fh_findings findings;
+    const struct fh_intruder_options options = {
+        .tokens = {.session = probe->session,
+                   .command = fh_args_value(probe->session->args, "token-command"),
+                   .stop_cb = stop_cb,
+                   .stop_arg = probe},
+        .deadline_at_us = probe->deadline_at_us,
+    };
+    int exit_code = FH_EXIT_OK;
+    fh_findings_init(&findings, server);
+    if (fh_intruder_run(&options, server, &findings)) {
+        exit_code = tell(probe, &findings);
+    }
+    fh_findings_close(&findings);
     return exit_code;
+}
+
+static int write_metrics(const struct probe *probe)
+{
+    struct fh_error error = FH_ERROR_INIT;
+    if (probe->metrics_path == NULL ||
+        fh_probe_metrics_write(&probe->metrics, probe->metrics_path, &error) == FH_OK) {
+        return FH_EXIT_OK;
+    }
+    return fh_session_fail_error(probe->session, &error);
+}
+
+static int run_once(struct probe *probe)
+{
+    const char *timeout = fh_args_value(probe->session->args, "timeout");
+    ProtobufCMessage *message = NULL;
+    probe->deadline_at_us =
+        now_us() + (timeout != NULL ? probe->session->deadline_us : RUN_US_DEFAULT);
+    int exit_code = ask(probe, &message);
+    if (message != NULL) {
+        exit_code = run_levels(probe, (const Freehold__V1__ProbeReport *)message);
+    } else if (!stop_cb(probe)) {
+        fh_probe_metrics_count(&probe->metrics, NULL, 0);
+    }
+    fh_client_message_free(message);
+    const int metrics_code = stop_cb(probe) ? FH_EXIT_OK : write_metrics(probe);
+    return exit_code == FH_EXIT_OK ? metrics_code : exit_code;
+}
+
+static bool block_signals(struct probe *probe)
+{
+    sigset_t ends;
+    (void)sigemptyset(&ends);
+    (void)sigaddset(&ends, SIGTERM);
+    (void)sigaddset(&ends, SIGINT);
+    if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0) {
+        return false;
+    }
+    probe->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    return probe->signals >= 0;
+}
+
+/* Ended as asked is 0, whatever the runs found: reports and metrics say that. */
+static int watch(struct probe *probe)
+{
+    const struct fh_args *args = probe->session->args;
+    if (!block_signals(probe)) {
+        return fh_session_fail(probe->session, FH_EXIT_LOCAL, "cannot wait for signals");
+    }
+    do {
+        fh_session_close(probe->session);
+        if (fh_session_open(probe->session, args) == FH_EXIT_OK) {
+            (void)run_once(probe);
+        } else {
+            fh_probe_metrics_count(&probe->metrics, NULL, 0);
+            (void)write_metrics(probe);
+        }
+    } while (!wait_for_end(probe, (int)(probe->every_s * 1000)));
+    (void)close(probe->signals);
+    return FH_EXIT_OK;
 }
 
 static int probe_run(struct fh_session *session)
 {
-    ProtobufCMessage *message = NULL;
-    int exit_code = ask(session, &message);
-    if (exit_code == FH_EXIT_OK) {
-        const Freehold__V1__ProbeReport *report = (const Freehold__V1__ProbeReport *)message;
-        exit_code = session->output == FH_OUTPUT_TABLE ? print_report(session, report)
-                                                       : fh_session_write_json(session, message);
-        if (exit_code == FH_EXIT_OK && !report->held) {
-            exit_code = FH_EXIT_REFUSED;
-        }
+    const char *every = fh_args_value(session->args, "every");
+    struct probe probe = {
+        .session = session, .signals = -1, .metrics_path = fh_args_value(session->args, "metrics")};
+    if (every != NULL && (!fh_text_to_duration_s(every, &probe.every_s) || probe.every_s < 1 ||
+                          probe.every_s > EVERY_S_MAX)) {
+        return fh_session_fail(session, FH_EXIT_USAGE, "--every is like 60s, 5m or 1h, up to 7d");
     }
-    fh_client_message_free(message);
-    return exit_code;
+    return every != NULL ? watch(&probe) : run_once(&probe);
 }
 
 static const struct fh_option probe_options[] = {
     {"store", 0, "NAME", "probe this store only"},
     {"tier", 0, "TIER", "probe this tier only: shared, schema or database"},
+    {"token-command", 0, "CMD", "prints a canary's token; without it, development keys make one"},
+    {"every", 0, "TIME", "go on until ended (SIGTERM), with this between two runs"},
+    {"metrics", 0, "FILE", "write the outcome for Prometheus, after each run"},
     {0},
 };
 
 const struct fh_command fh_probe_commands[] = {
     {"probe", NULL, "", "Try to break the isolation between two canary tenants",
-     "Makes the canaries where there are none. Exit code 1 when anything is off.", probe_options, 0,
-     0, probe_run},
+     "Makes the canaries where there are none, in every store and tier. The server then reads\n"
+     "across with layers taken away, and this command calls both listeners as the wrong tenant:\n"
+     "names, keys, page tokens, request ids, metadata and forged tokens, with every method.\n\n"
+     "That needs a token of each canary. --token-command CMD runs under sh with\n"
+     "FREEHOLD_TENANT_UID and FREEHOLD_ROLES set and prints one. Without tokens those lines say\n"
+     "skipped. --timeout bounds a run (300s). Exit code 1 when anything is off.",
+     probe_options, 0, 0, probe_run},
     {0},
 };

@@ -160,17 +160,30 @@ static int check_running(const struct fh_session *session, enum fh_setting setti
     return FH_EXIT_OK;
 }
 
+static int check_address(const struct fh_session *session, bool operators)
+{
+    const enum fh_setting address = operators ? FH_SETTING_OPERATOR_ADDRESS : FH_SETTING_ADDRESS;
+    return fh_context_get(&session->context, address) == NULL ? no_address(session, operators)
+                                                              : check_running(session, address);
+}
+
+int fh_session_connect(struct fh_session *session, bool operators, const char *token,
+                       struct fh_client **out)
+{
+    const int exit_code = check_address(session, operators);
+    return exit_code == FH_EXIT_OK
+               ? connect_to(session, operators ? FH_SETTING_OPERATOR_ADDRESS : FH_SETTING_ADDRESS,
+                            token, out)
+               : exit_code;
+}
+
 static int open_client(struct fh_session *session, bool operators, struct fh_client **out)
 {
     struct fh_buf minted;
     const struct fh_context *context = &session->context;
-    const enum fh_setting address = operators ? FH_SETTING_OPERATOR_ADDRESS : FH_SETTING_ADDRESS;
     const char *token =
         fh_context_get(context, operators ? FH_SETTING_OPERATOR_TOKEN : FH_SETTING_TOKEN);
-    if (fh_context_get(context, address) == NULL) {
-        return no_address(session, operators);
-    }
-    int exit_code = check_running(session, address);
+    int exit_code = check_address(session, operators);
     if (exit_code != FH_EXIT_OK) {
         return exit_code;
     }
@@ -188,7 +201,7 @@ static int open_client(struct fh_session *session, bool operators, struct fh_cli
                   "token --tenant SLUG --role writer --data-dir DIR");
     }
     if (exit_code == FH_EXIT_OK) {
-        exit_code = connect_to(session, address, token, out);
+        exit_code = fh_session_connect(session, operators, token, out);
     }
     if (minted.data != NULL) {
         explicit_bzero(minted.data, minted.capacity);

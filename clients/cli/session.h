@@ -55,6 +55,9 @@ void fh_session_close(struct fh_session *session);
 /* The client of a realm; borrowed. */
 int fh_session_operators(struct fh_session *session, struct fh_client **out);
 int fh_session_tenant(struct fh_session *session, struct fh_client **out);
+/* A client of the caller's own, with this token; NULL: none is sent. */
+int fh_session_connect(struct fh_session *session, bool operators, const char *token,
+                       struct fh_client **out);
 /* Could operator calls work at all? Says nothing; asks nobody. */
 bool fh_session_has_operators(const struct fh_session *session);
 /* A slug or UUID as UUID; a slug is asked for at the operators' listener. */

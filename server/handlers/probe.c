@@ -28,6 +28,25 @@ static enum fh_code gone_to_proto(uint32_t gone, struct fh_arena *arena,
     return FH_OK;
 }
 
+static enum fh_code canaries_to_proto(const struct fh_probe_result *in, struct fh_arena *arena,
+                                      Freehold__V1__ProbeResult *out)
+{
+    if (fh_uuid_is_nil(&in->canaries[0]) || fh_uuid_is_nil(&in->canaries[1])) {
+        return FH_OK;
+    }
+    out->canaries = FH_ARENA_ARRAY(arena, char *, 2);
+    for (size_t i = 0; i < 2 && out->canaries != NULL; i++) {
+        char uuid[FH_UUID_TEXT_LEN + 1];
+        fh_uuid_format(&in->canaries[i], uuid);
+        out->canaries[i] = fh_arena_printf(arena, "tenants/%s", uuid);
+        if (out->canaries[i] == NULL) {
+            return FH_NOMEM;
+        }
+        out->n_canaries++;
+    }
+    return out->canaries != NULL ? FH_OK : FH_NOMEM;
+}
+
 static enum fh_code result_to_proto(const struct fh_probe_result *in, struct fh_arena *arena,
                                     Freehold__V1__ProbeResult **out)
 {
@@ -48,7 +67,8 @@ static enum fh_code result_to_proto(const struct fh_probe_result *in, struct fh_
         result->seen == NULL || result->text == NULL) {
         return FH_NOMEM;
     }
-    return gone_to_proto(in->gone, arena, result);
+    const enum fh_code code = gone_to_proto(in->gone, arena, result);
+    return code == FH_OK ? canaries_to_proto(in, arena, result) : code;
 }
 
 static enum fh_code report_to_proto(const struct fh_probe_report *in, struct fh_arena *arena,
