@@ -8,7 +8,8 @@
  * begins later raises the generation that the change requires, and one of the two is refused.
  *
  * Failures: what may be otherwise in a while (a lock not had, a store away, a move, another
- * generation) makes the home wait; what will not (rows that break the new schema) makes it fail.
+ * generation) makes the home wait; what will not (rows that break the new schema, a change that
+ * took all of its time OVERDUE_MAX times) makes it fail.
  */
 #include <stdio.h>
 
@@ -18,6 +19,8 @@
 
 #define ASK_DEADLINE_US (10 * (int64_t)1000000)
 #define CHANGE_DEADLINE_US (600 * (int64_t)1000000)
+#define OVERDUE_MAX 3
+#define OVERDUE_TEXT "the change did not end within 600 s"
 #define BACK_OFF_US_MIN (100 * (int64_t)1000)
 #define BACK_OFF_US_MAX (5 * (int64_t)1000000)
 #define SHARED_WAIT_US (60 * (int64_t)1000000)
@@ -99,10 +102,21 @@ static bool is_passing(enum fh_code code)
     }
 }
 
+/* It was begun, not only waited in the store for its turn, and came no version further in all the
+ * time it had. */
+static bool is_overdue(const struct fh_roller_slot *slot, const struct fh_request *request)
+{
+    uint32_t seen = request->as.schema.version_seen;
+    return (request->code == FH_DEADLINE || request->code == FH_OUTCOME_UNKNOWN) &&
+           fh_roller_now_us(slot->roller) >= request->deadline_us && seen > 0 &&
+           seen <= slot->home.version;
+}
+
 static void changed_cb(struct fh_request *request)
 {
     struct fh_roller_slot *slot = request->arg;
     struct fh_roller *roller = slot->roller;
+    bool overdue = is_overdue(slot, request);
     slot->applying = false;
     if (request->as.schema.version_seen > 0) {
         slot->home.version = request->as.schema.version_seen;
@@ -115,6 +129,9 @@ static void changed_cb(struct fh_request *request)
         done(slot);
     } else if (request->code == FH_MOVED) {
         wait(slot, "its tenant was taken by a move meanwhile");
+    } else if (overdue) {
+        slot->overdue++;
+        wait(slot, OVERDUE_TEXT); /* it may have ended behind that: its version is asked for */
     } else if (is_passing(request->code)) {
         roller->stats.lock_timeouts += request->code == FH_CONFLICT;
         wait(slot, why_of(request->code, &request->error));
@@ -126,6 +143,11 @@ static void changed_cb(struct fh_request *request)
 static void change(struct fh_roller_slot *slot)
 {
     struct fh_roller *roller = slot->roller;
+    if (slot->overdue >= OVERDUE_MAX) {
+        fail(slot, OVERDUE_TEXT ", three times; make the home smaller or the change lighter, or "
+                                "try when the store has less to do");
+        return;
+    }
     fh_fault_point("rollout.apply");
     slot->home.tries++;
     slot->applying = true;
@@ -280,7 +302,7 @@ static void asked_cb(struct fh_request *request)
 }
 
 void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
-                          int64_t since_us)
+                          const struct fh_roller_later *before)
 {
     struct fh_roller *roller = slot->roller;
     FH_ASSERT(!slot->busy);
@@ -288,7 +310,8 @@ void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_h
     roller->busy++;
     slot->home = *home;
     slot->home.version = 0;
-    slot->since_us = since_us;
+    slot->since_us = before != NULL ? before->since_us : 0;
+    slot->overdue = before != NULL ? before->overdue : 0;
     slot->applying = false;
     slot->applying_noted = false;
     slot->store = fh_router_store(roller->router, fh_str_of(home->store));

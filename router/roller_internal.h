@@ -28,6 +28,7 @@ struct fh_roller_slot {
     uint64_t epoch; /* of the placement */
     uint64_t generation;
     int64_t since_us; /* when it was first found to have to wait; 0: never */
+    uint32_t overdue; /* schema changes that took all the time they had, to no effect */
     struct fh_store *store;
     struct fh_arena arena;
     struct fh_catalog_request catalog;
@@ -43,6 +44,7 @@ struct fh_roller_later {
     struct fh_rollout_home home;
     int64_t due_us;
     int64_t since_us;
+    uint32_t overdue;
 };
 
 enum fh_roller_walk_kind {
@@ -151,8 +153,9 @@ void fh_roller_walk_go(struct fh_roller *roller);
 void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *slot,
                        int64_t after_us);
 
+/* `before`: it was put off; NULL: it was not. */
 void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
-                          int64_t since_us);
+                          const struct fh_roller_later *before);
 
 /* Whether a batch has room for `count` more and for what is at work. */
 bool fh_roller_has_room(const struct fh_roller *roller, size_t count);

@@ -48,6 +48,7 @@ void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *sl
         .home = slot->home,
         .due_us = fh_roller_now_us(roller) + after_us,
         .since_us = slot->since_us,
+        .overdue = slot->overdue,
     };
 }
 
@@ -201,7 +202,7 @@ static bool hand_out(struct fh_roller *roller)
         }
         walk->taken[i] = true;
         if (slot != NULL) {
-            fh_roller_home_begin(slot, &walk->page[i], 0);
+            fh_roller_home_begin(slot, &walk->page[i], NULL);
         }
     }
     return all;
@@ -221,7 +222,7 @@ static void hand_out_later(struct fh_roller *roller)
             continue;
         }
         roller->later[i] = roller->later[--roller->later_count];
-        fh_roller_home_begin(slot, &later.home, later.since_us);
+        fh_roller_home_begin(slot, &later.home, &later);
     }
 }
 
