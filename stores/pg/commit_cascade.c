@@ -67,7 +67,7 @@ static enum fh_code append(struct fh_pg_op *op, struct fh_pg_commit_state *state
     struct fh_arena *arena = op->request->arena;
     size_t own = state->count;
     size_t total = own + count;
-    struct fh_write *writes = FH_ARENA_ARRAY(arena, struct fh_write, total);
+    const struct fh_write *writes = fh_cascade_behind(state->writes, own, derived, count, arena);
     uint16_t *order = FH_ARENA_ARRAY(arena, uint16_t, total);
     struct fh_row **before = FH_ARENA_ARRAY(arena, struct fh_row *, total);
     struct fh_row **after = FH_ARENA_ARRAY(arena, struct fh_row *, total);
@@ -75,12 +75,10 @@ static enum fh_code append(struct fh_pg_op *op, struct fh_pg_commit_state *state
     if (writes == NULL || order == NULL || before == NULL || after == NULL || origins == NULL) {
         return FH_NOMEM;
     }
-    memcpy(writes, state->writes, own * sizeof(*writes));
     memcpy(order, state->order, own * sizeof(*order));
     memcpy(before, state->before, own * sizeof(struct fh_row *));
     memcpy(after, state->after, own * sizeof(struct fh_row *));
     for (size_t i = 0; i < count; i++) {
-        writes[own + i] = derived[i].write;
         order[own + i] = (uint16_t)(own + i);
         before[own + i] = derived[i].before;
         after[own + i] = derived[i].after;
