@@ -6,11 +6,11 @@
 #include <unistd.h>
 
 #include "base/arena.h"
+#include "clients/cli/cells.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/credentials.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/session.h"
-#include "clients/cli/text.h"
 #include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
@@ -27,17 +27,6 @@ static const char *state_name(Freehold__V1__Tenant__State state)
     const ProtobufCEnumValue *value =
         protobuf_c_enum_descriptor_get_value(&freehold__v1__tenant__state__descriptor, (int)state);
     return value != NULL && strncmp(value->name, "STATE_", 6) == 0 ? value->name + 6 : "UNKNOWN";
-}
-
-static void cell_time(struct fh_grid *grid, const Google__Protobuf__Timestamp *time)
-{
-    struct fh_buf text;
-    fh_buf_init(&text, 64);
-    if (time != NULL) {
-        fh_text_add_time(&text, time->seconds, 0);
-    }
-    fh_grid_cell(grid, fh_buf_str(&text));
-    fh_buf_close(&text);
 }
 
 static void tenant_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count,
@@ -67,7 +56,7 @@ static void tenant_row(struct fh_grid *grid, const ProtobufCMessage *item, void 
     fh_grid_text(grid, strncmp(store, "stores/", 7) == 0 ? store + 7 : store);
     fh_grid_text(grid, tenant->placement != NULL ? fh_tier_text(tenant->placement->tier) : "-");
     fh_grid_text(grid, tenant->uid);
-    cell_time(grid, tenant->create_time);
+    fh_cell_time(grid, tenant->create_time);
     fh_grid_text(grid, tenant->display_name);
 }
 
@@ -94,9 +83,9 @@ static int show_table(struct fh_session *session, const Freehold__V1__Tenant *te
         pair(&grid, "tier", fh_tier_text(tenant->placement->tier));
     }
     fh_grid_text(&grid, "created");
-    cell_time(&grid, tenant->create_time);
+    fh_cell_time(&grid, tenant->create_time);
     fh_grid_text(&grid, "updated");
-    cell_time(&grid, tenant->update_time);
+    fh_cell_time(&grid, tenant->update_time);
     for (size_t i = 0; i < tenant->n_labels; i++) {
         struct fh_buf label;
         fh_buf_init(&label, 1024);
