@@ -6,7 +6,7 @@
  * Working is a row of walks (roller_walk.c), and this decides what follows each:
  *
  *   survey -> canary (while the phase is before rolling) -> full, again until one finds nothing
- *   behind -> the end
+ *   behind, before which nobody was switching (roller_switches.c) -> the end
  *
  * with a retry in between while homes wait. One pump does all: it is called after everything that
  * ends and by the tick, begins what can be begun, and looks whether the walk has come to its end.
@@ -157,6 +157,12 @@ static void after_walk(struct fh_roller *roller)
     } else if (roller->failed > 0) {
         pause_for(roller, ", all others are done");
     } else if (walk->behind > 0) {
+        fh_roller_walk_begin(roller, FH_ROLLER_FULL);
+    } else if (roller->switches.count > 0) {
+        (void)snprintf(roller->message, sizeof(roller->message),
+                       "all homes are done but for those that %zu moves, which were switching "
+                       "meanwhile, may open; it waits for them",
+                       roller->switches.count);
         fh_roller_walk_begin(roller, FH_ROLLER_FULL);
     } else {
         roller->message[0] = '\0';

@@ -10,7 +10,8 @@
  * A move and a schema change of one home never cross: a home whose tenant is being copied or
  * switched waits, and a change requires the fence's epoch and generation, which a mover's claim
  * raises. A store's shared home waits for moves in and out of it for SHARED_WAIT_US at most; then
- * it goes ahead, and those moves begin their copy again.
+ * it goes ahead, and those moves begin their copy again; those that are switching by then may open
+ * a home that is behind, so no rollout ends before they are over and such homes were looked at.
  *
  * Bounds: settings.concurrency homes at once in a store, SLOTS_MAX in all; LATER_MAX homes are
  * remembered to be tried again, the rest is found by the next walk; every request has a deadline.

@@ -4,6 +4,7 @@
  *   roller_walk.c   which home is next
  *   roller_home.c   one home: ask its version, ask the catalog, change it
  *   roller_notes.c  what was found goes to the catalog, and the beat with it
+ *   roller_switches.c  which moves may yet open a home that is behind
  */
 #ifndef FH_ROUTER_ROLLER_INTERNAL_H
 #define FH_ROUTER_ROLLER_INTERNAL_H
@@ -12,6 +13,7 @@
 
 #define FH_ROLLER_SLOTS_MAX 64
 #define FH_ROLLER_LATER_MAX 1024
+#define FH_ROLLER_SWITCHES_MAX 256
 #define FH_ROLLER_PAGE 200
 #define FH_ROLLER_STORES_MAX 1000
 #define FH_ROLLER_MESSAGE_SIZE 256
@@ -71,6 +73,18 @@ struct fh_roller_walk {
     size_t canary_store_count;
 };
 
+/* Moves out of shared homes that were switching before the walk over all homes began. */
+struct fh_roller_switches {
+    bool known;      /* the walk may begin */
+    bool following;  /* no others are taken in: these are waited for */
+    bool overflowed; /* there were more */
+    struct fh_uuid before;
+    int64_t not_before_us;
+    size_t count;
+    struct fh_uuid moves[FH_ROLLER_SWITCHES_MAX];
+    bool still[FH_ROLLER_SWITCHES_MAX];
+};
+
 enum fh_roller_state {
     FH_ROLLER_RESTING,
     FH_ROLLER_LOOKING,
@@ -115,6 +129,7 @@ struct fh_roller {
     uint64_t failed;      /* homes, since it was claimed */
     int64_t last_done_us;
     struct fh_roller_walk walk;
+    struct fh_roller_switches switches;
     struct fh_roller_slot slots[FH_ROLLER_SLOTS_MAX];
     size_t busy;
     struct fh_roller_later later[FH_ROLLER_LATER_MAX];
@@ -156,6 +171,11 @@ void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *sl
 /* `before`: it was put off; NULL: it was not. */
 void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
                           const struct fh_roller_later *before);
+
+/* Before a walk over all homes. `follow`: those that are known already are waited for first. */
+void fh_roller_switches_begin(struct fh_roller *roller, bool follow);
+/* When it is time; until `known`. */
+void fh_roller_switches_ask(struct fh_roller *roller);
 
 /* Whether a batch has room for `count` more and for what is at work. */
 bool fh_roller_has_room(const struct fh_roller *roller, size_t count);

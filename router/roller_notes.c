@@ -60,7 +60,8 @@ static void estimate(struct fh_roller *roller)
         progress->homes_per_hour = (uint64_t)(per_second * 3600);
         progress->seconds_left = (uint64_t)((double)left / per_second + 0.5);
     }
-    progress->at_rest = roller->walk.kind == FH_ROLLER_RETRY && roller->busy == 0 &&
+    bool waits = roller->walk.kind == FH_ROLLER_RETRY || roller->switches.following;
+    progress->at_rest = waits && roller->busy == 0 &&
                         fh_roller_now_us(roller) - roller->last_done_us > AT_REST_AFTER_US;
 }
 

@@ -27,6 +27,9 @@ void fh_roller_walk_begin(struct fh_roller *roller, enum fh_roller_walk_kind kin
     if (retry) {
         return;
     }
+    /* Who was switching before a walk that found nothing behind is waited for before this one. */
+    fh_roller_switches_begin(roller, kind == FH_ROLLER_FULL && walk->behind == 0 &&
+                                         roller->switches.count > 0);
     walk->after = (struct fh_uuid){{0}};
     walk->tenants_over = false;
     walk->index = 0;
@@ -231,6 +234,12 @@ void fh_roller_walk_go(struct fh_roller *roller)
     struct fh_roller_walk *walk = &roller->walk;
     if (walk->kind == FH_ROLLER_RETRY) {
         hand_out_later(roller);
+        return;
+    }
+    if (walk->kind == FH_ROLLER_FULL && !walk->over && !roller->switches.known) {
+        if (!walk->asking && !walk->broken) {
+            fh_roller_switches_ask(roller);
+        }
         return;
     }
     if (!walk->asking && hand_out(roller)) {

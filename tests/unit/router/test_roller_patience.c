@@ -1,5 +1,6 @@
-/* Schema changes that take all the time they have: tried a few times, then the home has failed. The
- * roller's clock is ahead of everybody else's by as much as such changes took. */
+/* What rollouts wait for, and how long: schema changes that take all the time they have, and moves
+ * whose switch does not end. The roller's clock is ahead of everybody else's by as much as was
+ * waited. */
 #include "router/roller.h"
 
 #include <setjmp.h>
@@ -62,6 +63,11 @@ static void done_cb(const struct fh_schemas_result *result, void *arg)
     f->done = true;
 }
 
+static void stored_cb(struct fh_request *request)
+{
+    ((struct fixture *)request->arg)->done = true;
+}
+
 static void wait(struct fixture *f)
 {
     while (!f->done) {
@@ -110,14 +116,12 @@ static int set_up(void **state)
             assert_int_equal(world_ask(&f->world, &over), FH_OK);
         }
     }
-    f->slow = true;
     fh_roller_options_init(&options);
     options.poll_us = 20000;
     options.beat_us = 20000;
     assert_int_equal(fh_roller_create(&f->env, f->world.catalog, f->world.router, f->schemas,
                                       &options, &f->roller),
                      FH_OK);
-    fh_roller_start(f->roller);
     *state = f;
     return 0;
 }
@@ -190,9 +194,16 @@ static void resume(struct fixture *f)
     }
 }
 
+static void start_slow(struct fixture *f)
+{
+    f->slow = true;
+    fh_roller_start(f->roller);
+}
+
 static void fails_what_takes_too_long_three_times(void **state)
 {
     struct fixture *f = *state;
+    start_slow(f);
     end_change(f, FH_DEADLINE, 1, true);
     end_change(f, FH_OUTCOME_UNKNOWN, 1, true); /* that is how a lost commit ends */
     end_change(f, FH_DEADLINE, 1, true);
@@ -204,6 +215,7 @@ static void fails_what_takes_too_long_three_times(void **state)
 static void goes_on_trying_what_was_not_begun_or_cut_short(void **state)
 {
     struct fixture *f = *state;
+    start_slow(f);
     for (size_t i = 0; i < 2; i++) {
         end_change(f, FH_DEADLINE, 0, true);         /* others were before it in the store */
         end_change(f, FH_DEADLINE, 1, false);        /* somebody ended its statement */
@@ -220,13 +232,11 @@ static void goes_on_trying_what_was_not_begun_or_cut_short(void **state)
 static void asks_before_it_fails_a_home(void **state)
 {
     struct fixture *f = *state;
+    start_slow(f);
     end_change(f, FH_DEADLINE, 1, true);
     end_change(f, FH_DEADLINE, 1, true);
-    f->slow = false;
     struct fh_request request = {.op = FH_OP_SCHEMA_APPLY,
                                  .as.schema.target = fh_schemas_current(f->schemas)};
-    assert_null(f->change);
-    f->slow = true;
     while (f->change == NULL) {
         f->ahead_us += 100000;
         uv_run(&f->world.loop, UV_RUN_ONCE);
@@ -242,6 +252,149 @@ static void asks_before_it_fails_a_home(void **state)
     assert_int_equal(f->changes, 3);
 }
 
+static void make_home(struct fixture *f, const struct fh_uuid *tenant, const struct fh_home *home,
+                      uint32_t version)
+{
+    struct fh_request request = {
+        .op = FH_OP_HOME_CREATE,
+        .scope = {.tenant = *tenant,
+                  .epoch = 1,
+                  .home = *home,
+                  .schema = fh_schema_at(fh_schemas_current(f->schemas), version)},
+        .deadline_us = world_deadline(&f->world),
+        .arena = &f->world.arena,
+        .as.home.fence = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
+        .done_cb = stored_cb,
+        .arg = f,
+    };
+    f->done = false;
+    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
+    wait(f);
+    assert_int_equal(request.code, FH_OK);
+}
+
+static uint32_t version_of(struct fixture *f, const struct fh_uuid *tenant,
+                           const struct fh_home *home)
+{
+    struct fh_request request = {
+        .op = FH_OP_FENCE_READ,
+        .scope = {.tenant = *tenant, .epoch = 1, .home = *home},
+        .deadline_us = world_deadline(&f->world),
+        .arena = &f->world.arena,
+        .done_cb = stored_cb,
+        .arg = f,
+    };
+    f->done = false;
+    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
+    wait(f);
+    return request.as.fence.schema_version;
+}
+
+/* Out of the shared home, into one of its own that is made at version 1; it is about to switch. */
+static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct fh_home *home)
+{
+    struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_CREATE};
+    assert_int_equal(world_create(&f->world, "acme", "one"), FH_OK);
+    *tenant = f->world.tenant.uuid;
+    fh_home_of(FH_TIER_SCHEMA, tenant, home);
+    make_home(f, tenant, home, 1);
+    request.audit.actor = FH_STR("root");
+    request.as.move.uuid = fh_uuid_v7(fh_clock_realtime_us(f->world.env.clock));
+    request.as.move.tenant = *tenant;
+    (void)snprintf(request.as.move.target_store, FH_STORE_NAME_MAX + 1, "main");
+    request.as.move.target_home = *home;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    struct fh_move move = request.as.move;
+    request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_CLAIM};
+    request.audit.actor = FH_STR("root");
+    request.as.move_claim.uuid = move.uuid;
+    request.as.move_claim.beat = move.beat;
+    request.as.move_claim.worker = move.uuid;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    move = request.as.move_claim.move;
+    while (move.phase != FH_MOVE_SWITCHING) {
+        request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_ADVANCE};
+        request.audit.actor = FH_STR("root");
+        request.as.move_advance.uuid = move.uuid;
+        request.as.move_advance.generation = move.generation;
+        request.as.move_advance.from = move.phase;
+        request.as.move_advance.to = (enum fh_move_phase)(move.phase + 1);
+        assert_int_equal(world_ask(&f->world, &request), FH_OK);
+        move = request.as.move_advance.move;
+    }
+    return move;
+}
+
+static void lets_time_pass(struct fixture *f)
+{
+    f->ahead_us += 100000;
+    uv_run(&f->world.loop, UV_RUN_NOWAIT);
+}
+
+/* The shared home goes ahead of a switch that stands still, whose target is a version behind: the
+ * rollout is not over before that is seen to. */
+static void follows_a_move_that_was_switching(void **state)
+{
+    struct fixture *f = *state;
+    const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    struct fh_uuid tenant;
+    struct fh_home home;
+    struct fh_move move = move_out(f, &tenant, &home);
+    fh_roller_start(f->roller);
+    while (rollout_of(f).message.len == 0) {
+        lets_time_pass(f);
+        assert_int_not_equal(rollout_of(f).phase, FH_ROLLOUT_DONE);
+    }
+    assert_int_equal(version_of(f, &tenant, &shared), 2);
+    uint64_t passes = rollout_of(f).progress.passes;
+    for (int i = 0; i < 100 || !rollout_of(f).progress.at_rest; i++) {
+        lets_time_pass(f);
+    }
+    assert_int_equal(rollout_of(f).phase, FH_ROLLOUT_ROLLING);
+    assert_true(rollout_of(f).progress.passes <= passes + 1); /* it asks for the move alone */
+    assert_int_equal(version_of(f, &tenant, &home), 1);
+    /* The generation that a mover's claim raises is the fence's, too. */
+    struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_SWITCH};
+    request.audit.actor = FH_STR("root");
+    request.as.move_switch.uuid = move.uuid;
+    request.as.move_switch.generation = move.generation;
+    request.as.move_switch.epoch = 1;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    assert_int_equal(request.as.move_switch.move.phase, FH_MOVE_SETTLED);
+    struct fh_request fence = {
+        .op = FH_OP_FENCE_SET,
+        .scope = {.tenant = tenant, .epoch = 1, .home = home},
+        .deadline_us = world_deadline(&f->world),
+        .arena = &f->world.arena,
+        .done_cb = stored_cb,
+        .arg = f,
+        .as.fence = {.expected = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
+                     .desired = {.epoch = request.as.move_switch.placement.epoch,
+                                 .generation = request.as.move_switch.placement.generation,
+                                 .mode = FH_FENCE_OPEN}},
+    };
+    f->done = false;
+    assert_int_equal(fh_store_submit(f->world.store, &fence), FH_OK);
+    wait(f);
+    assert_int_equal(fence.code, FH_OK);
+    enum fh_move_phase phase = FH_MOVE_SETTLED;
+    while (phase != FH_MOVE_DONE) { /* a home whose source is not erased yet waits */
+        request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_ADVANCE};
+        request.audit.actor = FH_STR("root");
+        request.as.move_advance.uuid = move.uuid;
+        request.as.move_advance.generation = move.generation;
+        request.as.move_advance.from = phase;
+        request.as.move_advance.to = (enum fh_move_phase)(phase + 1);
+        assert_int_equal(world_ask(&f->world, &request), FH_OK);
+        phase = request.as.move_advance.move.phase;
+    }
+    while (rollout_of(f).phase != FH_ROLLOUT_DONE) {
+        lets_time_pass(f);
+    }
+    assert_int_equal(version_of(f, &tenant, &home), 2);
+    assert_int_equal(rollout_of(f).message.len, 0);
+}
+
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
 
 int main(void)
@@ -250,6 +403,7 @@ int main(void)
         TEST(fails_what_takes_too_long_three_times),
         TEST(goes_on_trying_what_was_not_begun_or_cut_short),
         TEST(asks_before_it_fails_a_home),
+        TEST(follows_a_move_that_was_switching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
