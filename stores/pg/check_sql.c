@@ -7,6 +7,7 @@
 
 #include "stores/pg/admin_sql.h"
 #include "stores/pg/ddl.h"
+#include "stores/pg/template.h"
 
 #define HOME "'^t_[0-9a-f]{32}$'"
 #define OURS "'^t_[0-9a-f]{32}(_|$)'"
@@ -236,6 +237,19 @@ const struct fh_pg_question fh_pg_questions[] = {
                                        "where rolname ~ " OURS
                                        ")) and exists (select from pg_roles where rolname ~ " READER
                                        ")",
+     true},
+    {"templates", "nobody can connect to a template",
+     PARAMS "select 'database ' || d.datname, 'lets logins in; as owner: alter database ' || "
+            "quote_ident(d.datname) || ' allow_connections false' from p, pg_database d where "
+            "d.datname ~ ('^" FH_PG_TEMPLATE_PREFIX "' || (select oid from pg_database where "
+            "datname = current_database()) || '_v') and d.datallowconn and "
+            "shobj_description(d.oid, 'pg_database') ~ '^freehold template'",
+     true},
+    {"templates", "none is left over of a store that is gone",
+     PARAMS "select 'database ' || d.datname, 'is of a store whose database is not there any more; "
+            "as its owner: drop database ' || quote_ident(d.datname) from p, pg_database d where "
+            "d.datname ~ '^" FH_PG_TEMPLATE_PREFIX "[0-9]+_v[0-9]+_[0-9a-f]{16}$' and not exists "
+            "(select from pg_database o where o.oid::text = split_part(d.datname, '_', 3))",
      true},
     {"locks", "readers can hold up nobody's writes in the store's database",
      PARAMS "select distinct 'advisory locks', " NAME_OF(

@@ -170,6 +170,25 @@ static void create_columns(struct fh_buf *out, const struct fh_table *table)
     }
 }
 
+static void tenant_check(struct fh_buf *out, const struct fh_pg_ddl_home *home,
+                         const struct fh_table *table)
+{
+    char uuid[FH_UUID_TEXT_LEN + 1];
+    fh_uuid_format(home->tenant, uuid);
+    fh_buf_printf(out, "constraint fh_t%u check (tenant_id = '%s'::uuid)", (unsigned)table->id,
+                  uuid);
+}
+
+void fh_pg_ddl_tenant_check(struct fh_pg_script *script, const struct fh_pg_ddl_home *home,
+                            const struct fh_table *table)
+{
+    fh_buf_add_text(&script->text, "alter table ");
+    fh_pg_sql_model_table(&script->text, home->namespace, table);
+    fh_buf_add_text(&script->text, " add ");
+    tenant_check(&script->text, home, table);
+    fh_pg_script_end(script);
+}
+
 static void create_checks(struct fh_buf *out, const struct fh_pg_ddl_home *home,
                           const struct fh_table *table)
 {
@@ -180,11 +199,9 @@ static void create_checks(struct fh_buf *out, const struct fh_pg_ddl_home *home,
         fh_pg_sql_expr(out, table->checks[i].expr, table, table);
         fh_buf_add_char(out, ')');
     }
-    if (home->tenant != NULL) {
-        char uuid[FH_UUID_TEXT_LEN + 1];
-        fh_uuid_format(home->tenant, uuid);
-        fh_buf_printf(out, ", constraint fh_t%u check (tenant_id = '%s'::uuid)",
-                      (unsigned)table->id, uuid);
+    if (home->tenant != NULL && !home->blank) {
+        fh_buf_add_text(out, ", ");
+        tenant_check(out, home, table);
     }
 }
 

@@ -77,13 +77,15 @@ struct fh_pg_ddl_home {
     const char *role;             /* the tables are granted to */
     const struct fh_uuid *tenant; /* whose dedicated home it is; NULL: a shared one */
     bool ahead; /* what takes time goes ahead; else everything is in one transaction */
+    bool blank; /* no check names the tenant: fh_pg_ddl_tenant_check() comes later */
 };
 
 /* Namespace and system tables. `role` is the serving role. */
 void fh_pg_ddl_system(struct fh_pg_script *script, const char *home, const char *role);
-/* All that leads from one version to the next: the older version's fence view goes first, and with
- * it everybody who is still at that version; then the changes; the new version's view. `from` NULL:
- * nothing is there; then `to` may be any version. `changes` is what fh_schema_changes() says. */
+/* All that leads from one version to the next: the older version's fence view is renamed first, and
+ * with it everybody who is still at that version; then the changes; the new version's view. `from`
+ * NULL: nothing is there; then `to` may be any version. `changes` is what fh_schema_changes() says.
+ */
 void fh_pg_ddl_upgrade(struct fh_pg_script *script, const struct fh_pg_ddl_home *home,
                        const struct fh_schema *from, const struct fh_schema *to,
                        const struct fh_schema_change *changes, size_t count);
@@ -103,6 +105,9 @@ void fh_pg_ddl_note_version(struct fh_pg_script *script, const char *namespace, 
 void fh_pg_ddl_protect(struct fh_pg_script *script, const char *namespace, struct fh_str table,
                        const char *role, const char *rights);
 void fh_pg_ddl_create_table(struct fh_pg_script *script, const struct fh_pg_ddl_home *home,
+                            const struct fh_table *table);
+/* What a dedicated home's table was made without. */
+void fh_pg_ddl_tenant_check(struct fh_pg_script *script, const struct fh_pg_ddl_home *home,
                             const struct fh_table *table);
 void fh_pg_ddl_type(struct fh_buf *out, const struct fh_column *column);
 /* fh_<letter><table id>_<thing id>_<name>: at most 63 bytes, told apart by the ids. Letters: x

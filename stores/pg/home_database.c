@@ -2,7 +2,9 @@
  *
  * Create: the home's lock as a session's; a database that is there is looked into: with a fence's
  * row it is whole, without one it is somebody's unfinished work and dropped. Then login, database,
- * whose it is, its rights, and inside it, in one transaction: namespace, tables, fence.
+ * whose it is, its rights, and inside it, in one transaction: namespace, tables, fence. The
+ * database is a copy of the store's template, which has the tables (template.h), or without one of
+ * template0.
  * Erase: the lock; inside, behind the gate, the fence's row of the generation goes; then sessions
  * are ended, the database dropped, the logins too.
  *
@@ -16,6 +18,7 @@
 #include "base/fault_point.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/provision.h"
+#include "stores/pg/template.h"
 
 #define TEXT_SIZE 320
 
@@ -133,39 +136,50 @@ static enum fh_code make_login(struct fh_pg_site *site)
     return code;
 }
 
-/* Says in the database whose it is; the server quotes its own name. */
-static enum fh_code own(struct fh_pg_site *site)
+/* FH_OK without one where it is refused: nothing was made then, and it goes without. */
+static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_TEMPLATE_NAME_SIZE])
 {
     char text[TEXT_SIZE];
-    const char *params[] = {name_of(site)};
-    enum fh_code code =
-        fh_pg_blocking_value(&site->main,
-                             "select format('comment on database %I is %L', $1::text, "
-                             "'" FH_PG_OWNED_BY "' || current_database())",
-                             params, 1, text, sizeof(text));
-    return code == FH_OK ? fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL) : code;
+    (void)snprintf(text, sizeof(text), "create database \"%s\" template \"%s\" strategy wal_log",
+                   name_of(site), template);
+    enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
+    if (code != FH_OK && code != FH_OUTCOME_UNKNOWN && site->main.pq != NULL) {
+        memset(site->main.error, 0, sizeof(*site->main.error));
+        template[0] = '\0';
+        code = FH_OK;
+    }
+    return code;
 }
 
-static enum fh_code make_database(struct fh_pg_site *site)
+/* Says in the database whose it is (the server quotes its own name), and who may connect: in one
+ * round trip, and one transaction. */
+static enum fh_code own(struct fh_pg_site *site)
 {
-    static const char *const texts[] = {
-        "create database \"%1$s\" template template0 encoding 'UTF8' locale 'C' strategy wal_log",
-        "revoke all on database \"%1$s\" from public",
-        "grant connect on database \"%1$s\" to \"%2$s\"",
-    };
+    char text[2 * TEXT_SIZE];
+    (void)snprintf(text, sizeof(text),
+                   "do $$ begin execute format('comment on database \"%1$s\" is %%L', "
+                   "'" FH_PG_OWNED_BY "' || current_database()); end $$; revoke all on database "
+                   "\"%1$s\" from public; grant connect on database \"%1$s\" to \"%2$s\"",
+                   name_of(site), site->role);
+    return fh_pg_blocking_run(&site->main, text);
+}
+
+static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_TEMPLATE_NAME_SIZE])
+{
     char text[TEXT_SIZE];
-    enum fh_code code = FH_OK;
-    for (size_t i = 0; i < sizeof(texts) / sizeof(texts[0]) && code == FH_OK; i++) {
-#pragma GCC diagnostic push
-#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the texts above */
-        (void)snprintf(text, sizeof(text), texts[i], name_of(site), site->role);
-#pragma GCC diagnostic pop
-        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, i == 0, NULL);
-        if (code == FH_OK && i == 0) {
-            code = own(site);
-        }
-        fh_fault_point("pg.home.database");
+    enum fh_code code = template[0] != '\0' ? copy_template(site, template) : FH_OK;
+    if (code == FH_OK && template[0] == '\0') {
+        (void)snprintf(text, sizeof(text),
+                       "create database \"%s\" template template0 encoding 'UTF8' locale 'C' "
+                       "strategy wal_log",
+                       name_of(site));
+        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
     }
+    fh_fault_point("pg.home.database");
+    if (code == FH_OK) {
+        code = own(site);
+    }
+    fh_fault_point("pg.home.owned");
     if (code == FH_PERMISSION) {
         memset(site->main.error, 0, sizeof(*site->main.error));
         code = fh_error_set(site->main.error, FH_PRECONDITION,
@@ -176,7 +190,7 @@ static enum fh_code make_database(struct fh_pg_site *site)
     return code;
 }
 
-static enum fh_code make_inside(struct fh_pg_site *site)
+static enum fh_code make_inside(struct fh_pg_site *site, bool copied)
 {
     struct fh_pg_blocking inside;
     enum fh_code code = open_inside(site, &inside);
@@ -186,15 +200,12 @@ static enum fh_code make_inside(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = fh_pg_site_begin(site, &inside);
     }
-    /* PUBLIC may use it, and nobody needs it. It is pg_database_owner's, whose privileges an owning
-     * role that is NOINHERIT has only by name. */
-    static const char *const drop[] = {"set local role pg_database_owner",
-                                       "drop schema if exists public", "set local role none"};
-    for (size_t i = 0; i < sizeof(drop) / sizeof(drop[0]) && code == FH_OK; i++) {
-        code = fh_pg_blocking_ask(&inside, drop[i], NULL, 0, false, NULL);
+    if (code == FH_OK && !copied) {
+        code = fh_pg_blocking_run(&inside, FH_PG_SITE_DROP_PUBLIC);
     }
     if (code == FH_OK) {
-        code = fh_pg_site_make_tables(site, &inside);
+        code =
+            fh_pg_site_make_tables(site, &inside, copied ? FH_PG_SCRIPT_OWN : FH_PG_SCRIPT_WHOLE);
     }
     fh_fault_point("pg.home.inside");
     if (code == FH_OK) {
@@ -207,13 +218,17 @@ static enum fh_code make_inside(struct fh_pg_site *site)
 
 static enum fh_code make(struct fh_pg_site *site)
 {
-    enum fh_code code = make_login(site);
+    char template[FH_PG_TEMPLATE_NAME_SIZE] = "";
+    enum fh_code code = fh_pg_template_get(site, template);
+    if (code == FH_OK) {
+        code = make_login(site);
+    }
     fh_fault_point("pg.home.role");
     if (code == FH_OK) {
-        code = make_database(site);
+        code = make_database(site, template);
     }
     if (code == FH_OK) {
-        code = make_inside(site);
+        code = make_inside(site, template[0] != '\0');
     }
     if (code == FH_OK || code == FH_OUTCOME_UNKNOWN || site->main.pq == NULL) {
         return code;
@@ -229,6 +244,16 @@ static enum fh_code make(struct fh_pg_site *site)
     }
     *site->main.error = why;
     return code;
+}
+
+/* No fence, or a lock that was not to be had: a maker that has lost the home's lock may be in there
+ * still, adding to the template's tables what is the tenant's. */
+static bool is_unsure(struct fh_pg_site *site, enum fh_code code)
+{
+    if (code == FH_CONFLICT) {
+        memset(site->main.error, 0, sizeof(*site->main.error));
+    }
+    return code == FH_NO_TENANT || code == FH_CONFLICT;
 }
 
 /* FH_NO_TENANT: there is nothing of worth inside. */
@@ -261,8 +286,7 @@ enum fh_code fh_pg_database_home_create(struct fh_pg_site *site)
     }
     if (code == FH_OK && presence == PRESENT) {
         code = look_inside(site, &seen, &version);
-        if (code ==
-            FH_NO_TENANT) { /* nobody who could commit a fence is in there any more: again */
+        if (is_unsure(site, code)) { /* nobody who could commit a fence is in there then: again */
             code = end_owners(site);
             code = code == FH_OK ? look_inside(site, &seen, &version) : code;
         }
@@ -307,7 +331,7 @@ enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
     }
     if (code == FH_OK && presence == PRESENT) {
         code = close_inside(site);
-        if (code == FH_NO_TENANT) { /* as in creation */
+        if (is_unsure(site, code)) { /* as in creation */
             code = end_owners(site);
             code = code == FH_OK ? close_inside(site) : code;
         }

@@ -62,7 +62,7 @@ static enum fh_code make(struct fh_pg_site *site)
     }
     fh_fault_point("pg.home.role");
     if (code == FH_OK) {
-        code = fh_pg_site_make_tables(site, &site->main);
+        code = fh_pg_site_make_tables(site, &site->main, FH_PG_SCRIPT_WHOLE);
     }
     fh_fault_point("pg.home.tables");
     if (code == FH_OK) {

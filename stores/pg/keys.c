@@ -5,7 +5,14 @@
 #include "base/hash.h"
 
 /* Constants, not secrets: every process must agree on them. The last byte tells the uses apart. */
-enum use { USE_GATE = 'g', USE_ONCE = 'o', USE_SCHEMA = 's', USE_HOME = 'h', USE_COUNT = 'c' };
+enum use {
+    USE_GATE = 'g',
+    USE_ONCE = 'o',
+    USE_SCHEMA = 's',
+    USE_HOME = 'h',
+    USE_COUNT = 'c',
+    USE_TEMPLATE = 't'
+};
 
 static int64_t key_of(enum use use, const struct fh_home *home, const struct fh_uuid *tenant,
                       struct fh_str text)
@@ -45,9 +52,19 @@ int64_t fh_pg_home_key(const struct fh_home *home)
     return key_of(USE_HOME, home, &nobody, FH_STR(""));
 }
 
-int64_t fh_pg_count_key(void)
+static int64_t key_of_store(enum use use)
 {
     const struct fh_home none = {.tier = FH_TIER_SHARED};
     const struct fh_uuid nobody = {{0}};
-    return key_of(USE_COUNT, &none, &nobody, FH_STR(""));
+    return key_of(use, &none, &nobody, FH_STR(""));
+}
+
+int64_t fh_pg_count_key(void)
+{
+    return key_of_store(USE_COUNT);
+}
+
+int64_t fh_pg_template_key(void)
+{
+    return key_of_store(USE_TEMPLATE);
 }

@@ -19,5 +19,7 @@ int64_t fh_pg_schema_key(const struct fh_home *home);
  * which homes are counted. */
 int64_t fh_pg_home_key(const struct fh_home *home);
 int64_t fh_pg_count_key(void);
+/* The lock of whoever makes or drops a template, in the store's database. */
+int64_t fh_pg_template_key(void);
 
 #endif

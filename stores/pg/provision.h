@@ -74,9 +74,19 @@ FH_MUST_CHECK enum fh_code fh_pg_site_fence(struct fh_pg_site *site, struct fh_p
 /* Another fence than the one to be made: FH_EXISTS; another version: FH_STALE_SCHEMA. */
 FH_MUST_CHECK enum fh_code fh_pg_site_meet(struct fh_pg_site *site, const struct fh_fence *seen,
                                            uint32_t version);
-/* Namespace, tables, rights, version, fence. */
+/* The statements that make a home: all; or those of a template, which name neither tenant nor role;
+ * or what these leave to be done. */
+enum fh_pg_script_part { FH_PG_SCRIPT_WHOLE, FH_PG_SCRIPT_TEMPLATE, FH_PG_SCRIPT_OWN };
+FH_MUST_CHECK enum fh_code fh_pg_site_script(struct fh_pg_site *site, enum fh_pg_script_part part,
+                                             struct fh_pg_script *script);
+/* Namespace, tables, rights, version, fence: all, or (FH_PG_SCRIPT_OWN) what the template lacks. */
 FH_MUST_CHECK enum fh_code fh_pg_site_make_tables(struct fh_pg_site *site,
-                                                  struct fh_pg_blocking *conn);
+                                                  struct fh_pg_blocking *conn,
+                                                  enum fh_pg_script_part part);
+/* In a new database: PUBLIC may use that schema, and nobody needs it. It is pg_database_owner's,
+ * whose privileges an owning role that is NOINHERIT has only by name. */
+#define FH_PG_SITE_DROP_PUBLIC \
+    "set local role pg_database_owner; drop schema if exists public; set local role none"
 /* Behind the tenant's exclusive gate: counts the rows and takes the fence's row away, if it is of
  * the request's generation (FH_MOVED). FH_NO_TENANT: there is none. */
 FH_MUST_CHECK enum fh_code fh_pg_site_close_fence(struct fh_pg_site *site,

@@ -46,14 +46,12 @@ enum fh_code fh_pg_site_lock(struct fh_pg_site *site, bool session)
 
 enum fh_code fh_pg_site_begin(struct fh_pg_site *site, struct fh_pg_blocking *conn)
 {
-    const char *params[] = {site->tenant};
-    enum fh_code code =
-        fh_pg_blocking_ask(conn, "begin isolation level read committed", NULL, 0, false, NULL);
-    if (code == FH_OK) {
-        code = fh_pg_blocking_ask(conn, "select set_config('fh.tenant', $1, true)", params, 1,
-                                  false, NULL);
-    }
-    return code;
+    char text[TEXT_SIZE]; /* one round trip; the uuid was formatted by us */
+    (void)snprintf(text, sizeof(text),
+                   "begin isolation level read committed; select set_config('fh.tenant', '%s', "
+                   "true)",
+                   site->tenant);
+    return fh_pg_blocking_run(conn, text);
 }
 
 static enum fh_code parse_fence(const PGresult *result, struct fh_fence *out)
@@ -159,24 +157,65 @@ static void add_checks(struct fh_pg_site *site, struct fh_pg_script *script)
     }
 }
 
-static enum fh_code make_script(struct fh_pg_site *site, struct fh_pg_script *script)
+static enum fh_code make_all(struct fh_pg_site *site, const struct fh_pg_ddl_home *home,
+                             struct fh_pg_script *script)
 {
     const struct fh_scope *scope = &site->request->scope;
-    const struct fh_pg_ddl_home home = {.namespace = namespace_of(site),
-                                        .role = site->role,
-                                        .tenant = &scope->tenant,
-                                        .ahead = false};
-    fh_pg_ddl_system(script, home.namespace, home.role);
-    add_checks(site, script);
-    enum fh_code code = fh_pg_ddl_between(script, &home, NULL, scope->schema, site->request->arena);
+    fh_pg_ddl_system(script, home->namespace, home->role);
+    if (!home->blank) {
+        add_checks(site, script);
+    }
+    enum fh_code code = fh_pg_ddl_between(script, home, NULL, scope->schema, site->request->arena);
     if (code == FH_OK) {
-        fh_pg_ddl_note_version(script, home.namespace, scope->schema->version);
+        fh_pg_ddl_note_version(script, home->namespace, scope->schema->version);
         code = fh_pg_script_code(script);
     }
     return code;
 }
 
-enum fh_code fh_pg_site_make_tables(struct fh_pg_site *site, struct fh_pg_blocking *conn)
+/* A role is named by grants alone. */
+static void take_part(const struct fh_pg_script *all, bool grants, struct fh_pg_script *script)
+{
+    static const char grant[] = "grant ";
+    size_t cursor = 0;
+    const char *statement = NULL;
+    while ((statement = fh_pg_script_next(all, &cursor)) != NULL) {
+        if ((strncmp(statement, grant, strlen(grant)) == 0) == grants) {
+            fh_buf_add_text(&script->text, statement);
+            fh_pg_script_end(script);
+        }
+    }
+}
+
+enum fh_code fh_pg_site_script(struct fh_pg_site *site, enum fh_pg_script_part part,
+                               struct fh_pg_script *script)
+{
+    const struct fh_schema *schema = site->request->scope.schema;
+    const struct fh_pg_ddl_home home = {.namespace = namespace_of(site),
+                                        .role = site->role,
+                                        .tenant = &site->request->scope.tenant,
+                                        .blank = part != FH_PG_SCRIPT_WHOLE};
+    if (part == FH_PG_SCRIPT_WHOLE) {
+        return make_all(site, &home, script);
+    }
+    struct fh_pg_script all;
+    fh_pg_script_init(&all);
+    enum fh_code code = make_all(site, &home, &all);
+    if (code == FH_OK) {
+        take_part(&all, part == FH_PG_SCRIPT_OWN, script);
+    }
+    fh_pg_script_close(&all);
+    if (part == FH_PG_SCRIPT_OWN) {
+        add_checks(site, script);
+        for (uint32_t t = 0; t < schema->table_count; t++) {
+            fh_pg_ddl_tenant_check(script, &home, schema->tables[t]);
+        }
+    }
+    return code == FH_OK ? fh_pg_script_code(script) : code;
+}
+
+enum fh_code fh_pg_site_make_tables(struct fh_pg_site *site, struct fh_pg_blocking *conn,
+                                    enum fh_pg_script_part part)
 {
     const struct fh_fence *fence = &site->request->as.home.fence;
     struct fh_pg_script script;
@@ -186,15 +225,13 @@ enum fh_code fh_pg_site_make_tables(struct fh_pg_site *site, struct fh_pg_blocki
     char mode[NUMBER_SIZE];
     const char *params[] = {site->tenant, epoch, generation, mode};
     fh_pg_script_init(&script);
-    enum fh_code code = make_script(site, &script);
-    if (code == FH_OK) {
+    enum fh_code code = fh_pg_site_script(site, part, &script);
+    if (code == FH_OK) { /* the note of the version has set another context */
+        fh_buf_printf(&script.text, "select set_config('fh.tenant', '%s', true)", site->tenant);
+        fh_pg_script_end(&script);
         code = fh_pg_blocking_script(conn, &script);
     }
     fh_pg_script_close(&script);
-    if (code == FH_OK) {
-        code = fh_pg_blocking_ask(conn, "select set_config('fh.tenant', $1, true)", params, 1,
-                                  false, NULL);
-    }
     if (code != FH_OK) {
         return code;
     }

@@ -489,6 +489,26 @@ bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char 
     return ok;
 }
 
+bool fh_pgtest_value_in(struct fh_pgtest *pg, const char *database, const char *sql, char *out,
+                        size_t out_size)
+{
+    char port[16];
+    (void)snprintf(port, sizeof(port), "%u", pg->port);
+    const char *keywords[] = {"host", "port", "dbname", "user", NULL};
+    const char *values[] = {pg->directory, port, database, role_names[FH_PGTEST_SUPERUSER], NULL};
+    PGconn *conn = PQconnectdbParams(keywords, values, 0);
+    PGresult *result = PQexec(conn, sql);
+    bool ok = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
+    if (ok) {
+        (void)snprintf(out, out_size, "%s", PQgetvalue(result, 0, 0));
+    } else {
+        (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
+    }
+    PQclear(result);
+    PQfinish(conn);
+    return ok;
+}
+
 /* Each statement that the query gives, one after the other; false when one fails. */
 static bool exec_each(PGconn *conn, const char *query)
 {
@@ -520,6 +540,19 @@ bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
     for (size_t i = 0; ok && i < sizeof(queries) / sizeof(queries[0]); i++) {
         ok = exec_each(conn, queries[i]);
     }
+    if (!ok) {
+        (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
+    }
+    PQfinish(conn);
+    return ok;
+}
+
+bool fh_pgtest_reset_templates(struct fh_pgtest *pg)
+{
+    PGconn *conn = PQconnectdb(pg->dsn[FH_PGTEST_SUPERUSER][FH_PGTEST_UNIX]);
+    bool ok = PQstatus(conn) == CONNECTION_OK &&
+              exec_each(conn, "select format('drop database %I with (force)', datname) from "
+                              "pg_database where datname ~ '^fh_template_'");
     if (!ok) {
         (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
     }

@@ -62,6 +62,9 @@ FH_MUST_CHECK bool fh_pgtest_exec(struct fh_pgtest *pg, enum fh_pgtest_role role
 /* First column of the first row as text into `out` (cut to its size); false when there is none. */
 FH_MUST_CHECK bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *sql,
                                    char *out, size_t out_size);
+/* The same, as superuser in that database. */
+FH_MUST_CHECK bool fh_pgtest_value_in(struct fh_pgtest *pg, const char *database, const char *sql,
+                                      char *out, size_t out_size);
 
 /* Connects as whoever and runs: "" when all went well, "connect" when that was refused, else the
  * SQLSTATE; until the next call. `password` may be NULL. */
@@ -70,6 +73,7 @@ const char *fh_pgtest_try(struct fh_pgtest *pg, const char *database, const char
 /* Drops every home: fh_shared, dedicated schemas and databases, the roles of tenants. Whoever is
  * connected to such a database is thrown out. */
 FH_MUST_CHECK bool fh_pgtest_reset_homes(struct fh_pgtest *pg);
+FH_MUST_CHECK bool fh_pgtest_reset_templates(struct fh_pgtest *pg); /* those databases alone */
 
 /* A connection of its own that stays open: holds locks of an open transaction, or just a place.
  * NULL and a message on stderr when it cannot be had. */

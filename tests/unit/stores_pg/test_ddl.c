@@ -86,8 +86,8 @@ static void test_upgrade_adds_only(void **state)
     assert_false(has(&script, "create table \"fh_shared\".\"authors\""));
     assert_true(has(&script, " on \"fh_shared\".\"authors\" (tenant_id, \"name\")"));
     assert_false(has(&script, "\"email\"")); /* the index that was there */
-    assert_true(has(&script, "drop view if exists \"fh_shared\".\"fh_fence_v1\""));
-    assert_true(has(&script, "create view \"fh_shared\".\"fh_fence_v2\""));
+    assert_true(has(&script, "alter view \"fh_shared\".\"fh_fence_v1\" rename to \"fh_fence_v2\""));
+    assert_false(has(&script, "create view"));
     fh_pg_script_close(&script);
 }
 

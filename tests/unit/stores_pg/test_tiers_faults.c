@@ -49,15 +49,15 @@ static enum fh_code until_free(struct fixture *f, enum fh_op op, enum fh_tier ti
 static void test_crash_while_making(void **state)
 {
     (void)state;
-    static const char *const points[] = {
-        "pg.home.role",   "pg.home.database", "pg.home.database:2", "pg.home.database:3",
-        "pg.home.tables", "pg.home.inside",   "pg.home.committed"};
+    static const char *const points[] = {"pg.home.role",   "pg.home.database", "pg.home.owned",
+                                         "pg.home.tables", "pg.home.inside",   "pg.home.committed"};
     struct fixture f;
     fixture_start(&f, NULL);
     tiers_traces(&f, before);
     for (size_t i = 0; i < 2; i++) {
         for (size_t k = 0; k < sizeof(points) / sizeof(points[0]); k++) {
-            bool inside = strstr(points[k], "database") != NULL || strstr(points[k], "inside");
+            bool inside = strstr(points[k], "database") != NULL ||
+                          strstr(points[k], "owned") != NULL || strstr(points[k], "inside") != NULL;
             if ((inside && i == 0) || (strcmp(points[k], "pg.home.tables") == 0 && i == 1)) {
                 continue; /* not on that way */
             }
@@ -74,6 +74,46 @@ static void test_crash_while_making(void **state)
                 assert_string_equal(before, after);
             }
         }
+    }
+    fixture_stop(&f);
+}
+
+/* A template that is half made is nobody's to copy, and gone when the next home is made. */
+static void test_crash_while_making_template(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *point;
+        const char *left; /* of it: its comment, whether it can be connected to */
+    } cases[] = {{"pg.template.created", "half true"},
+                 {"pg.template.filled", "half true"},
+                 {"pg.template.whole", "freehold template false"}};
+    static const char *const there =
+        "select coalesce(substr(shobj_description(oid, 'pg_database'), 1, 17), 'half') || ' ' || "
+        "datallowconn || ' ' || oid from pg_database where datname ~ '^fh_template_'";
+    char left[64];
+    char now[64];
+    struct fixture f;
+    fixture_start(&f, NULL);
+    tiers_traces(&f, before);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        assert_true(fh_pgtest_reset_templates(f.pg));
+        fixture_close(&f);
+        crash(&f, cases[i].point, FH_OP_HOME_CREATE, FH_TIER_DATABASE);
+        assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER, there, left, sizeof(left)));
+        assert_int_equal(strncmp(left, cases[i].left, strlen(cases[i].left)), 0);
+        fixture_open(&f, 1);
+        assert_int_equal(until_free(&f, FH_OP_HOME_CREATE, FH_TIER_DATABASE), FH_OK);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NOT_FOUND);
+        assert_int_equal(until_free(&f, FH_OP_HOME_ERASE, FH_TIER_DATABASE), FH_OK);
+        tiers_traces(&f, after);
+        assert_string_equal(before, after);
+        /* At the latest now; the lock of the one that is gone may have been held still. */
+        assert_int_equal(until_free(&f, FH_OP_HOME_CREATE, FH_TIER_DATABASE), FH_OK);
+        assert_int_equal(until_free(&f, FH_OP_HOME_ERASE, FH_TIER_DATABASE), FH_OK);
+        assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER, there, now, sizeof(now)));
+        assert_int_equal(strncmp(now, "freehold template false", 23), 0);
+        assert_int_equal(strcmp(left, now) == 0, i == 2); /* what is whole stays */
     }
     fixture_stop(&f);
 }
@@ -195,6 +235,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_crash_while_making),
+        cmocka_unit_test(test_crash_while_making_template),
         cmocka_unit_test(test_crash_while_dropping),
         cmocka_unit_test(test_late_eraser),
         cmocka_unit_test(test_server_killed),

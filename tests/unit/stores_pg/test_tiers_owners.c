@@ -124,7 +124,7 @@ static enum fh_code go_on(pid_t pid)
 static void test_lost_lock(void **state)
 {
     (void)state;
-    static const char *const makers[] = {"pg.home.database:3", "pg.home.inside"};
+    static const char *const makers[] = {"pg.home.owned", "pg.home.inside"};
     static const enum fh_op others[] = {FH_OP_HOME_CREATE, FH_OP_HOME_ERASE};
     for (size_t i = 0; i < 4; i++) {
         struct fixture f;

@@ -80,14 +80,15 @@ void tiers_traces(struct fixture *f, char out[TRACES_SIZE])
         f->pg, FH_PGTEST_SUPERUSER,
         "select string_agg(x, E'\\n' order by x) from (select 'role ' || rolname as x from "
         "pg_roles "
-        "union all select 'database ' || datname from pg_database union all select 'schema ' || "
+        "union all select 'database ' || datname from pg_database where datname !~ '^fh_template_' "
+        "union all select 'schema ' || "
         "nspname from pg_namespace where nspname !~ '^pg_(toast_)?temp' union all select 'member ' "
         "|| roleid::regrole || ' ' || member::regrole from pg_auth_members union all select "
         "'parameter ' || parname || ' ' || paracl::text from pg_parameter_acl union all select "
         "'setting ' || setrole::regrole || array_to_string(setconfig, ',') from "
         "pg_db_role_setting union all select 'shared ' || coalesce(datacl, acldefault('d', "
         "datdba))::text from "
-        "pg_database) s",
+        "pg_database where datname !~ '^fh_template_') s",
         out, TRACES_SIZE));
 }
 
