@@ -164,7 +164,7 @@ static enum fh_code authorization_create(const char *token, grpc_slice *out)
         return FH_NOMEM;
     }
     memcpy(text, scheme, sizeof(scheme) - 1);
-    memcpy(text + sizeof(scheme) - 1, token, strlen(token));
+    memcpy(text + sizeof(scheme) - 1, token, len - (sizeof(scheme) - 1));
     *out = grpc_slice_new_with_len(text, len, wipe_cb);
     return FH_OK;
 }

@@ -23,9 +23,8 @@
 #define ROLES "reader,writer,admin"
 #define TTL_S 900 /* longer than a run may take */
 #define LOOK_MS 200
+#define END_LOOK_MS 5
 #define VARIABLES_MAX 1024
-
-extern char **environ;
 
 bool fh_token_source_is_there(const struct fh_token_source *source, const char **why)
 {
@@ -107,33 +106,38 @@ static int spawn(const struct fh_token_source *source, const char *uid, int out_
     return rc;
 }
 
-/* To the end of the pipe. */
-static enum fh_code read_all(const struct fh_token_source *source, int fd, struct fh_buf *out,
-                             struct fh_error *error)
+static enum fh_code may_go_on(const struct fh_token_source *source, int64_t until_us,
+                              struct fh_error *error)
 {
-    const struct fh_clock *clock = fh_clock_system();
-    const int64_t until_us = fh_clock_monotonic_us(clock) + FH_TOKEN_COMMAND_S * 1000000LL;
-    char chunk[1024];
-    for (;;) {
-        struct pollfd ready = {.fd = fd, .events = POLLIN};
-        if (fh_clock_monotonic_us(clock) >= until_us) {
-            return fh_error_set(error, FH_DEADLINE, "the token command took longer than %d s",
-                                FH_TOKEN_COMMAND_S);
-        }
-        if (source->stop_cb != NULL && source->stop_cb(source->stop_arg)) {
-            return fh_error_set(error, FH_CANCELLED, "stopped");
-        }
-        if (poll(&ready, 1, LOOK_MS) <= 0) {
-            continue;
-        }
-        const ssize_t got = read(fd, chunk, sizeof(chunk));
-        if (got <= 0) {
-            break;
-        }
-        fh_buf_add(out, chunk, (size_t)got);
-        explicit_bzero(chunk, sizeof(chunk));
+    if (fh_clock_monotonic_us(fh_clock_system()) >= until_us) {
+        return fh_error_set(error, FH_DEADLINE, "the token command took longer than %d s",
+                            FH_TOKEN_COMMAND_S);
     }
-    while (out->len > 0 && (unsigned char)out->data[out->len - 1] <= ' ') {
+    return source->stop_cb != NULL && source->stop_cb(source->stop_arg)
+               ? fh_error_set(error, FH_CANCELLED, "stopped")
+               : FH_OK;
+}
+
+/* To the end of the pipe, or of the room for a token. */
+static enum fh_code read_all(const struct fh_token_source *source, int fd, int64_t until_us,
+                             struct fh_buf *out, struct fh_error *error)
+{
+    char chunk[1024];
+    ssize_t got = 1;
+    while (got > 0 && fh_buf_code(out) == FH_OK) {
+        struct pollfd ready = {.fd = fd, .events = POLLIN};
+        const enum fh_code code = may_go_on(source, until_us, error);
+        if (code != FH_OK) {
+            return code;
+        }
+        if (poll(&ready, 1, LOOK_MS) > 0) {
+            got = read(fd, chunk, sizeof(chunk));
+            fh_buf_add(out, chunk, got > 0 ? (size_t)got : 0);
+            explicit_bzero(chunk, sizeof(chunk));
+        }
+    }
+    while (fh_buf_code(out) == FH_OK && out->len > 0 &&
+           (unsigned char)out->data[out->len - 1] <= ' ') {
         out->data[--out->len] = '\0';
     }
     if (fh_buf_code(out) != FH_OK || out->len == 0) {
@@ -141,6 +145,23 @@ static enum fh_code read_all(const struct fh_token_source *source, int fd, struc
                             fh_buf_code(out) == FH_TOO_LARGE ? "more than a token" : "no token");
     }
     return FH_OK;
+}
+
+/* It may have closed its output and go on. */
+static enum fh_code await_end(const struct fh_token_source *source, pid_t pid, int64_t until_us,
+                              int *status, struct fh_error *error)
+{
+    for (;;) {
+        const pid_t ended = waitpid(pid, status, WNOHANG);
+        if (ended == pid) {
+            return FH_OK;
+        }
+        const enum fh_code code = may_go_on(source, until_us, error);
+        if (code != FH_OK) {
+            return code;
+        }
+        (void)poll(NULL, 0, END_LOOK_MS);
+    }
 }
 
 static enum fh_code run(const struct fh_token_source *source, const char *uid, struct fh_buf *out,
@@ -160,12 +181,17 @@ static enum fh_code run(const struct fh_token_source *source, const char *uid, s
         return fh_error_set(error, FH_UNAVAILABLE, "the token command cannot be started: %s",
                             strerror(rc));
     }
-    enum fh_code code = read_all(source, ends[0], out, error);
+    const int64_t until_us =
+        fh_clock_monotonic_us(fh_clock_system()) + FH_TOKEN_COMMAND_S * 1000000LL;
+    enum fh_code code = read_all(source, ends[0], until_us, out, error);
     (void)close(ends[0]);
+    if (code == FH_OK) {
+        code = await_end(source, pid, until_us, &status, error);
+    }
     if (code != FH_OK) { /* its own process group, so what it started goes with it */
         (void)kill(-pid, SIGKILL);
-    }
-    while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
+        }
     }
     if (code == FH_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
         code = fh_error_set(error, FH_UNAVAILABLE, "the token command failed (status %d)",

@@ -32,7 +32,7 @@ static bool walk_field(const ProtobufCMessage *message, const ProtobufCFieldDesc
         size_t count = 0;
         const ProtobufCMessage *const *items = NULL;
         memcpy(&count, base + field->quantifier_offset, sizeof(count));
-        memcpy(&items, base + field->offset, sizeof(items));
+        memcpy((void *)&items, base + field->offset, sizeof(void *));
         for (size_t i = 0; i < count; i++) {
             if (walk(items[i], visit, arg)) {
                 return true;

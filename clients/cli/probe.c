@@ -25,7 +25,7 @@
 #define SERVICE (&freehold__v1__probe_service__descriptor)
 #define NAME_LEN_MAX 128
 #define RUN_US_DEFAULT (300LL * 1000000) /* databases may have to be made */
-#define EVERY_S_MAX (7 * 86400) /* in milliseconds an int */
+#define EVERY_S_MAX (7 * 86400)          /* an int in milliseconds */
 #define BUSY_MS 500
 
 struct probe {

@@ -9,6 +9,7 @@
 #include <openssl/rand.h>
 
 #include "base/codec.h"
+#include "base/fault_point.h"
 
 #define KEY_ID_LEN 4
 #define NONCE_LEN 12
@@ -26,13 +27,15 @@ static void put_be32(uint8_t *out, uint32_t v)
 static enum fh_code scope_data(const struct fh_page_scope *scope, struct fh_arena *arena,
                                struct fh_str *out)
 {
+    static const uint8_t nobody[sizeof(scope->tenant.bytes)];
     size_t len = sizeof(scope->tenant.bytes) + 4 + scope->method.len + 4 + scope->query.len;
     uint8_t *data = fh_arena_alloc(arena, len);
     if (data == NULL) {
         return FH_NOMEM;
     }
     uint8_t *at = data;
-    memcpy(at, scope->tenant.bytes, sizeof(scope->tenant.bytes));
+    memcpy(at, fh_fault_seeded("page_of_any_tenant") ? nobody : scope->tenant.bytes,
+           sizeof(scope->tenant.bytes));
     at += sizeof(scope->tenant.bytes);
     put_be32(at, (uint32_t)scope->method.len);
     memcpy(at + 4, scope->method.data, scope->method.len);
