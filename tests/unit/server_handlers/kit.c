@@ -53,7 +53,9 @@ static enum fh_code kit_store_open(const struct fh_env *env, const struct fh_sto
     if (wrapped_count == KIT_STORES_MAX) {
         return FH_FULL;
     }
-    enum fh_code code = fh_store_mem_ops.open(env, config, &pair->inner, error);
+    struct fh_store_config with_faults = *config;
+    with_faults.faults = &the_kit.isolation;
+    enum fh_code code = fh_store_mem_ops.open(env, &with_faults, &pair->inner, error);
     if (code != FH_OK) {
         return code;
     }

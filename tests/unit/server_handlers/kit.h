@@ -46,12 +46,13 @@ struct kit {
     struct fh_rpc_service stores;
     struct fh_rpc_service schema;
     struct fh_rpc_service moves;
-    struct fh_arena arena;         /* of the messages a test builds */
-    struct fh_principal alice;     /* of tenant a */
-    struct fh_principal bob;       /* of tenant b */
-    struct fh_principal operator_; /* of none */
-    struct fh_store *local;        /* the fault store over the memory engine */
-    bool unavailable_at_open;      /* stores opened from now on answer FH_UNAVAILABLE */
+    struct fh_arena arena;                /* of the messages a test builds */
+    struct fh_principal alice;            /* of tenant a */
+    struct fh_principal bob;              /* of tenant b */
+    struct fh_principal operator_;        /* of none */
+    struct fh_store *local;               /* the fault store over the memory engine */
+    struct fh_isolation_faults isolation; /* of every store, as they are from now on */
+    bool unavailable_at_open;             /* stores opened from now on answer FH_UNAVAILABLE */
     bool watchdog_barked;
 };
 
