@@ -87,13 +87,13 @@ class Machine:
 
     # -- loads --------------------------------------------------------------------------------
 
-    def h2load(self, pid, port, path, body, headers=()):
+    def h2load(self, pid, port, path, body, headers=(), seconds=None):
         """(requests a second, server CPU microseconds a request)."""
         frame = self.folder / "frame"
         frame.write_bytes(b"\0" + struct.pack(">I", len(body)) + body)
         before = cpu_seconds(pid)
         output = subprocess.run(
-            ["h2load", *CLIENTS, "-D", str(max(1, round(self.seconds))), "-d", frame,
+            ["h2load", *CLIENTS, "-D", str(max(1, round(seconds or self.seconds))), "-d", frame,
              "-H", "content-type: application/grpc", "-H", "te: trailers",
              *[part for header in headers for part in ("-H", header)],
              f"http://127.0.0.1:{port}{path}"], check=True, text=True,
@@ -106,9 +106,10 @@ class Machine:
             raise SystemExit(f"bench: h2load on {path} failed:\n{output}")
         return rate, used / done * 1e6
 
-    def echo_load(self):
+    def echo_load(self, seconds=None):
         self.start_echo()
-        return self.h2load(self.echo.pid, self.echo_port, self.echo_path(), self.echo_body())
+        return self.h2load(self.echo.pid, self.echo_port, self.echo_path(), self.echo_body(),
+                           seconds=seconds)
 
     def echo_path(self):
         return "/freehold.bench.v1.EchoService/Echo"
@@ -144,7 +145,8 @@ class Machine:
 
     # -- floors -------------------------------------------------------------------------------
 
-    def start_pgbench(self, script, *arguments, database="freehold", clients=8, options=""):
+    def start_pgbench(self, script, *arguments, database="freehold", clients=8, options="",
+                      seconds=None):
         """`script`: the transaction, or a list of which each is one of. `options`: of every session."""
         self.start_server()
         scripts = [script] if isinstance(script, str) else script
@@ -158,16 +160,19 @@ class Machine:
         return subprocess.Popen(
             [programs() / "pgbench", "-h", "127.0.0.1", "-p", str(self.cluster.port), "-U",
              "postgres", "-n", "-M", "prepared", "-c", str(clients), "-j", str(min(clients, 2)), "-T",
-             str(max(1, round(self.seconds))), *files, *arguments, database],
+             str(max(1, round(seconds or self.seconds))), *files, *arguments, database],
             env=dict(os.environ, PGOPTIONS=options), text=True, stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL)
+            stderr=subprocess.PIPE if "-P" in arguments else subprocess.DEVNULL)
 
     @staticmethod
     def end_pgbench(process):
-        """Transactions a second."""
-        output, _ = process.communicate()
+        """Transactions a second; with its progress told, those behind the first second."""
+        output, progress = process.communicate()
         if process.returncode != 0:
             raise SystemExit(f"bench: pgbench failed:\n{output}")
+        seconds = re.findall(r"progress: [\d.]+ s, ([\d.]+) tps", progress or "")[1:]
+        if seconds:
+            return statistics.mean(map(float, seconds))
         return float(re.search(r"tps = ([\d.]+)", output).group(1))
 
     def pgbench(self, script, *arguments, **more):

@@ -28,6 +28,7 @@ ALL_PAIRS = PAIRS | TIER_PAIRS
 ROWS = 1000
 BULK_ROWS = 200_000
 MOVES_A_TENANT = 10
+LOAD_BEGINS_S = 0.5  # a small tenant moves in less than the load takes to begin
 PAYLOAD = "0123456789abcdef" * 4
 
 
@@ -117,6 +118,7 @@ class Moves:
         there, here = ALL_PAIRS[pair]
         slug, token = self.tenant(there, ROWS)
         process, out = self.pace(token, rate, rate / 5)
+        time.sleep(LOAD_BEGINS_S)
         spans = []
         offset = time.time() - time.monotonic()
         for _ in range(moves):

@@ -16,7 +16,8 @@ from machine import PAYLOAD
 TENANTS = int(os.environ.get("FREEHOLD_BENCH_TENANTS", "100"))
 DATABASES = min(TENANTS, 16)  # on PostgreSQL: each has connections of its own
 ROWS_EACH = 100  # what bench_spread reads
-SECONDS_MAX = 2.0  # of a measurement
+SECONDS_MAX = 2.0  # of a measurement, behind a second in which all statements get prepared
+BEHIND_THE_FIRST = ("-P", "1")
 WRITES = 20000
 IN_FLIGHT = 256  # bench_spread's
 LANES = 4  # writing threads of a SQLite store's dedicated homes
@@ -98,7 +99,7 @@ class Tiers:
             make = self.schema_floor if tier == "schema" else self.database_floor
             return make(what, count)
         if what == "read":
-            return self.machine.echo_load()[0]
+            return self.machine.echo_load(self.seconds())[0]
         return self.sqlite_floor(tier, count)
 
     def sqlite_floor(self, tier, count):
@@ -126,10 +127,12 @@ class Tiers:
                 self.floor_table(name, name, "freehold")
                 self.floors.add(name)
         if count == 1:
-            return self.machine.pgbench(statement(what, names[0]), options=f"-c role={names[0]}")
+            return self.machine.pgbench(statement(what, names[0]), options=f"-c role={names[0]}",
+                                        seconds=self.seconds())
         return self.machine.pgbench(
             [f"{choose(what)}\\startpipeline\nselect set_config('role', '{name}', true);\n"
-             f"{statement(what, name, chosen=True)}\\endpipeline\n" for name in names])
+             f"{statement(what, name, chosen=True)}\\endpipeline\n" for name in names],
+            *BEHIND_THE_FIRST, seconds=self.seconds() + 1)
 
     def database_floor(self, what, count):
         """pgbench in one database, or as many of it as there are databases, a session each."""
@@ -141,9 +144,10 @@ class Tiers:
                 self.floors.add(name)
         if count == 1:
             return self.machine.pgbench(statement(what, "app"), database=names[0],
-                                        options=f"-c role={names[0]}")
-        started = [self.machine.start_pgbench(statement(what, "app"), database=name, clients=1,
-                                              options=f"-c role={name}") for name in names]
+                                        options=f"-c role={names[0]}", seconds=self.seconds())
+        started = [self.machine.start_pgbench(statement(what, "app"), *BEHIND_THE_FIRST, database=name,
+                                              clients=1, options=f"-c role={name}",
+                                              seconds=self.seconds() + 1) for name in names]
         return sum([self.machine.end_pgbench(process) for process in started])
 
 

@@ -31,7 +31,7 @@
 #define CONNECTIONS 8
 #define STREAMS 32 /* a connection; the server allows more */
 #define KEYS 100
-#define WARM_UP_US 500000
+#define WARM_UP_US 1000000 /* every tenant's statements are prepared, its files open */
 #define SILENCE_MS_MAX 60000
 #define TENANTS_MAX 2048
 #define TOKEN_MAX 4096
