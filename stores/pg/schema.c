@@ -5,7 +5,7 @@
  *           dedicated home's fence, for a first look
  *   AHEAD   large tables only, and before LOCK comes again: rolled back; then what has to look at
  *           every row, each statement looked for (an earlier attempt may have made it), and made
- *   RUN     system tables if there are none; the old version's view goes; a dedicated home's fence
+ *   RUN     system tables if there are none; the version's view renamed; a dedicated home's fence
  *           locked, told, and required to be as the guard says; the changes; version; commit
  *   UNDO    stored rows do not fit what was made ahead: all of that goes again, unless the home was
  *           changed, or is being, since this session lost its lock: then it is another's

@@ -121,13 +121,17 @@ static enum fh_code send_version(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return send_text(op, conn, text, NULL);
 }
 
+/* A namespace's tables are found by what they depend on, for pg_class has no index by namespace,
+ * and reading all of it would cost a rollout the square of its homes. */
 static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     enum fh_code code = send_version(op, conn);
     if (code == FH_OK) {
         code = send_namespace(op, conn,
                               "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from "
-                              "pg_class c join pg_namespace n on n.oid = c.relnamespace where "
+                              "pg_namespace n join pg_depend d on d.refclassid = "
+                              "'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = "
+                              "'pg_class'::regclass join pg_class c on c.oid = d.objid where "
                               "n.nspname = $1 and c.relkind = 'r' and left(c.relname, 3) <> "
                               "'fh_'");
     }
