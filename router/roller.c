@@ -157,6 +157,9 @@ static void after_walk(struct fh_roller *roller)
     } else if (roller->failed > 0) {
         pause_for(roller, ", all others are done");
     } else if (walk->behind > 0) {
+        if (walk->index > 0) { /* what is not remembered must be asked, or no walk finds an end */
+            roller->untouched = false;
+        }
         fh_roller_walk_begin(roller, FH_ROLLER_FULL);
     } else if (roller->switches.count > 0) {
         (void)snprintf(roller->message, sizeof(roller->message),
@@ -245,7 +248,9 @@ static void begin_work(struct fh_roller *roller, const struct fh_rollout *rollou
     roller->claimed_us = fh_roller_now_us(roller);
     roller->flushed_us = roller->claimed_us;
     roller->last_done_us = roller->claimed_us;
+    roller->untouched = rollout->phase == FH_ROLLOUT_PLANNED;
     roller->done_before = rollout->progress.homes_done;
+    fh_roller_forget_all(roller);
     roller->failed = 0;
     roller->later_count = 0;
     roller->note_count[0] = 0;

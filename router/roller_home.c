@@ -7,11 +7,17 @@
  * A shared home has no tenant to ask for. The moves are asked for behind the placement: a move that
  * begins later raises the generation that the change requires, and one of the two is refused.
  *
+ * What the walk has learnt of a whole page need not be asked again: with a fence to require, the
+ * catalog is left alone; and the version, too, by the worker that is the first to change homes, for
+ * a change of a home that is there already changes nothing. A home that was refused is put off as
+ * ever, and everything asked then; before it fails, its tenant is asked for, who may be gone.
+ *
  * Failures: what may be otherwise in a while (a lock not had, a store away, a move, another
  * generation) makes the home wait; what will not (rows that break the new schema, a change that
  * took all of its time OVERDUE_MAX times) makes it fail.
  */
 #include <stdio.h>
+#include <string.h>
 
 #include "base/assert.h"
 #include "base/fault_point.h"
@@ -44,6 +50,8 @@ static void done(struct fh_roller_slot *slot)
     slot->roller->last_done_us = fh_roller_now_us(slot->roller);
     if (!fh_home_is_dedicated(&slot->home.home)) {
         fh_schemas_note_store(slot->roller->schemas, slot->store, slot->home.version);
+    } else if (slot->fence.epoch != 0) {
+        fh_roller_remember(slot->roller, &slot->home.tenant, &slot->fence);
     }
     end(slot, FH_ROLLOUT_HOME_DONE, "");
 }
@@ -112,6 +120,8 @@ static bool is_overdue(const struct fh_roller_slot *slot, const struct fh_reques
            seen <= slot->home.version;
 }
 
+static void refuse(struct fh_roller_slot *slot, const char *why);
+
 static void changed_cb(struct fh_request *request)
 {
     struct fh_roller_slot *slot = request->arg;
@@ -127,6 +137,10 @@ static void changed_cb(struct fh_request *request)
         roller->stats.applied++;
         roller->walk.behind++;
         done(slot);
+    } else if (request->code == FH_PRECONDITION &&
+               slot->home.version >=
+                   roller->rollout.version) { /* ahead, as another worker left it */
+        done(slot);
     } else if (request->code == FH_MOVED) {
         wait(slot, "its tenant was taken by a move meanwhile");
     } else if (overdue) {
@@ -136,13 +150,17 @@ static void changed_cb(struct fh_request *request)
         roller->stats.lock_timeouts += request->code == FH_CONFLICT;
         wait(slot, why_of(request->code, &request->error));
     } else {
-        fail(slot, why_of(request->code, &request->error));
+        refuse(slot, why_of(request->code, &request->error));
     }
 }
 
 static void change(struct fh_roller_slot *slot)
 {
     struct fh_roller *roller = slot->roller;
+    if (roller->state != FH_ROLLER_WORKING) {
+        wait(slot, "the rollout was stopped");
+        return;
+    }
     if (slot->overdue >= OVERDUE_MAX) {
         fail(slot, OVERDUE_TEXT ", three times; make the home smaller or the change lighter, or "
                                 "try when the store has less to do");
@@ -153,7 +171,7 @@ static void change(struct fh_roller_slot *slot)
     slot->applying = true;
     slot->request = (struct fh_request){
         .op = FH_OP_SCHEMA_APPLY,
-        .scope = {.tenant = slot->home.tenant, .epoch = slot->epoch, .home = slot->home.home},
+        .scope = {.tenant = slot->home.tenant, .epoch = slot->fence.epoch, .home = slot->home.home},
         .deadline_us = fh_roller_now_us(roller) + CHANGE_DEADLINE_US,
         .arena = &slot->arena,
         .done_cb = changed_cb,
@@ -162,7 +180,7 @@ static void change(struct fh_roller_slot *slot)
     slot->request.as.schema.target = roller->target;
     slot->request.as.schema.lock_timeout_ms = roller->rollout.settings.lock_timeout_ms;
     slot->request.as.schema.guard = (struct fh_fence_guard){
-        .generation = slot->generation,
+        .generation = slot->fence.generation,
         .modes = FH_FENCE_BIT(FH_FENCE_OPEN) | FH_FENCE_BIT(FH_FENCE_FROZEN) |
                  FH_FENCE_BIT(FH_FENCE_CLOSED),
     };
@@ -211,8 +229,6 @@ static void moves_cb(struct fh_catalog_request *request)
     } else if (in_the_way && (slot->since_us == 0 ||
                               fh_roller_now_us(roller) - slot->since_us < SHARED_WAIT_US)) {
         wait(slot, "tenants are being moved into it or out of it");
-    } else if (roller->state != FH_ROLLER_WORKING) {
-        wait(slot, "the rollout was stopped");
     } else {
         change(slot);
     }
@@ -265,14 +281,40 @@ static void tenant_cb(struct fh_catalog_request *request)
         end(slot, FH_ROLLOUT_HOME_GONE, "");
         return;
     }
+    if (slot->refused) {
+        char why[FH_ROLLER_MESSAGE_SIZE];
+        memcpy(why, slot->message, sizeof(why));
+        fail(slot, why);
+        return;
+    }
     if (slot->home.version == 0) {
         wait(slot, tenant->state == FH_TENANT_PROVISIONING ? "the home is being made"
                                                            : "the home is not there");
         return;
     }
-    slot->epoch = tenant->placement.epoch;
-    slot->generation = tenant->placement.generation;
+    slot->fence.epoch = tenant->placement.epoch;
+    slot->fence.generation = tenant->placement.generation;
     ask_moves(slot);
+}
+
+static void ask_tenant(struct fh_roller_slot *slot)
+{
+    fh_arena_reset(&slot->arena);
+    slot->catalog = (struct fh_catalog_request){.op = FH_CATALOG_TENANT_GET};
+    slot->catalog.as.get.uuid = slot->home.tenant;
+    ask_catalog(slot, &slot->catalog, tenant_cb);
+}
+
+/* One that is being erased, or has moved, is gone, and did not fail. */
+static void refuse(struct fh_roller_slot *slot, const char *why)
+{
+    if (!fh_home_is_dedicated(&slot->home.home)) {
+        fail(slot, why);
+        return;
+    }
+    (void)snprintf(slot->message, sizeof(slot->message), "%.*s", FH_ROLLER_MESSAGE_SIZE - 1, why);
+    slot->refused = true;
+    ask_tenant(slot);
 }
 
 static void asked_cb(struct fh_request *request)
@@ -293,16 +335,15 @@ static void asked_cb(struct fh_request *request)
     }
     if (!fh_home_is_dedicated(&slot->home.home)) {
         ask_moves(slot);
-        return;
+    } else if (slot->fence.epoch != 0 && slot->home.version > 0) {
+        change(slot);
+    } else {
+        ask_tenant(slot);
     }
-    fh_arena_reset(&slot->arena);
-    slot->catalog = (struct fh_catalog_request){.op = FH_CATALOG_TENANT_GET};
-    slot->catalog.as.get.uuid = slot->home.tenant;
-    ask_catalog(slot, &slot->catalog, tenant_cb);
 }
 
 void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
-                          const struct fh_roller_later *before)
+                          struct fh_roller_fence fence, const struct fh_roller_later *before)
 {
     struct fh_roller *roller = slot->roller;
     FH_ASSERT(!slot->busy);
@@ -312,11 +353,17 @@ void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_h
     slot->home.version = 0;
     slot->since_us = before != NULL ? before->since_us : 0;
     slot->overdue = before != NULL ? before->overdue : 0;
+    slot->fence = fence;
     slot->applying = false;
     slot->applying_noted = false;
+    slot->refused = false;
     slot->store = fh_router_store(roller->router, fh_str_of(home->store));
     if (slot->store == NULL) {
         wait(slot, "the worker of this rollout has not opened the store");
+        return;
+    }
+    if (fence.epoch != 0 && roller->untouched) {
+        change(slot);
         return;
     }
     slot->request = (struct fh_request){

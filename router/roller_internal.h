@@ -16,8 +16,15 @@
 #define FH_ROLLER_SWITCHES_MAX 256
 #define FH_ROLLER_PAGE 200
 #define FH_ROLLER_STORES_MAX 1000
+#define FH_ROLLER_DONE_SLOTS 65536 /* a power of two; half of them are used at most */
 #define FH_ROLLER_MESSAGE_SIZE 256
 #define FH_ROLLER_CATALOG_DEADLINE_US (10 * (int64_t)1000000)
+
+/* Of a tenant's placement: as long as both are the same, so is the home. Epoch 0: not known. */
+struct fh_roller_fence {
+    uint64_t epoch;
+    uint64_t generation;
+};
 
 /* One home at work. */
 struct fh_roller_slot {
@@ -27,8 +34,8 @@ struct fh_roller_slot {
     bool applying_noted;
     struct fh_rollout_home home;
     char message[FH_ROLLER_MESSAGE_SIZE];
-    uint64_t epoch; /* of the placement */
-    uint64_t generation;
+    bool refused; /* the change: `message` says why, and the tenant is looked at once more */
+    struct fh_roller_fence fence;
     int64_t since_us; /* when it was first found to have to wait; 0: never */
     uint32_t overdue; /* schema changes that took all the time they had, to no effect */
     struct fh_store *store;
@@ -49,6 +56,12 @@ struct fh_roller_later {
     uint32_t overdue;
 };
 
+/* A tenant's home that has come to the rollout's version. */
+struct fh_roller_done {
+    struct fh_uuid tenant; /* nil: a free place */
+    struct fh_roller_fence fence;
+};
+
 enum fh_roller_walk_kind {
     FH_ROLLER_SURVEY, /* notes every home as pending */
     FH_ROLLER_CANARY,
@@ -67,6 +80,7 @@ struct fh_roller_walk {
     uint64_t index; /* of the next home, for the canary's percentage */
     struct fh_rollout_home page[FH_ROLLER_STORES_MAX];
     bool taken[FH_ROLLER_STORES_MAX];
+    struct fh_roller_fence fences[FH_ROLLER_STORES_MAX];
     size_t page_count;
     uint64_t behind; /* homes that were not there yet */
     char canary_stores[FH_ROLLOUT_CANARIES_MAX][FH_ROLLOUT_STORE_SIZE]; /* where canaries share */
@@ -125,6 +139,7 @@ struct fh_roller {
     struct fh_rollout rollout;
     const struct fh_schema *target;
     int64_t claimed_us;
+    bool untouched;       /* when it was claimed, no home had been changed for it */
     uint64_t done_before; /* homes, when it was claimed */
     uint64_t failed;      /* homes, since it was claimed */
     int64_t last_done_us;
@@ -134,6 +149,8 @@ struct fh_roller {
     size_t busy;
     struct fh_roller_later later[FH_ROLLER_LATER_MAX];
     size_t later_count;
+    struct fh_roller_done done[FH_ROLLER_DONE_SLOTS]; /* by hash; what is not here is asked for */
+    size_t done_count;
 
     /* Notes: one batch is collected while the other is on its way. */
     struct fh_roller_note notes[2][FH_ROLLOUT_NOTES_MAX];
@@ -168,9 +185,15 @@ void fh_roller_walk_go(struct fh_roller *roller);
 void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *slot,
                        int64_t after_us);
 
-/* `before`: it was put off; NULL: it was not. */
+/* The home of this tenant at this fence is at the rollout's version, and stays there. */
+void fh_roller_remember(struct fh_roller *roller, const struct fh_uuid *tenant,
+                        const struct fh_roller_fence *fence);
+void fh_roller_forget_all(struct fh_roller *roller);
+
+/* `fence`: what its change requires; epoch 0: the catalog is asked. `before`: it was put off; NULL:
+ * it was not. */
 void fh_roller_home_begin(struct fh_roller_slot *slot, const struct fh_rollout_home *home,
-                          const struct fh_roller_later *before);
+                          struct fh_roller_fence fence, const struct fh_roller_later *before);
 
 /* Before a walk over all homes. `follow`: those that are known already are waited for first. */
 void fh_roller_switches_begin(struct fh_roller *roller, bool follow);

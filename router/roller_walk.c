@@ -5,12 +5,20 @@
  *
  * A page is handed out in any order: a store that is busy keeps no other's homes waiting.
  *
- * Failures: a page the catalog did not answer is asked for again at the next tick.
+ * Behind the tenants the catalog is asked for the moves that are not finished, once for the page: a
+ * tenant that is not among them needs no look of its own, for a move that begins later raises the
+ * generation, which the change requires. A home that was done is not looked at again as long as its
+ * tenant's placement has the same epoch and generation: it is the same home then, and no home goes
+ * back to an older version.
+ *
+ * Failures: a page the catalog did not answer is asked for again at the next tick. Where it does
+ * not tell the moves, or not all, every home of the page is looked at for itself.
  */
 #include <stdio.h>
 #include <string.h>
 
 #include "base/assert.h"
+#include "base/hash.h"
 #include "router/roller_internal.h"
 
 #define LIVING \
@@ -55,6 +63,50 @@ void fh_roller_put_off(struct fh_roller *roller, const struct fh_roller_slot *sl
     };
 }
 
+/* -- What was done ----------------------------------------------------------------------------- */
+
+/* Its place, or the free one where it would be. */
+static struct fh_roller_done *place_of(struct fh_roller *roller, const struct fh_uuid *tenant)
+{
+    size_t at = (size_t)fh_hash(tenant->bytes, sizeof(tenant->bytes)) % FH_ROLLER_DONE_SLOTS;
+    while (!fh_uuid_is_nil(&roller->done[at].tenant) &&
+           !fh_uuid_eq(&roller->done[at].tenant, tenant)) { /* half of them are free */
+        at = (at + 1) % FH_ROLLER_DONE_SLOTS;
+    }
+    return &roller->done[at];
+}
+
+void fh_roller_remember(struct fh_roller *roller, const struct fh_uuid *tenant,
+                        const struct fh_roller_fence *fence)
+{
+    struct fh_roller_done *place = place_of(roller, tenant);
+    if (fh_uuid_is_nil(&place->tenant)) {
+        if (roller->done_count == FH_ROLLER_DONE_SLOTS / 2) {
+            return; /* it is asked again */
+        }
+        roller->done_count++;
+    }
+    *place = (struct fh_roller_done){.tenant = *tenant, .fence = *fence};
+}
+
+static bool is_remembered(struct fh_roller *roller, const struct fh_uuid *tenant,
+                          const struct fh_roller_fence *fence)
+{
+    const struct fh_roller_done *place = place_of(roller, tenant);
+    return fence->epoch != 0 && !fh_uuid_is_nil(&place->tenant) &&
+           place->fence.epoch == fence->epoch && place->fence.generation == fence->generation;
+}
+
+void fh_roller_forget_all(struct fh_roller *roller)
+{
+    if (roller->done_count > 0) {
+        memset(roller->done, 0, sizeof(roller->done));
+        roller->done_count = 0;
+    }
+}
+
+/* -- Pages ------------------------------------------------------------------------------------- */
+
 static bool is_named(const struct fh_rollout_settings *settings, const struct fh_uuid *tenant)
 {
     for (size_t i = 0; i < settings->canary_count; i++) {
@@ -71,7 +123,8 @@ static bool is_of_share(uint32_t percent, uint64_t index)
     return (index * percent + 99) / 100 != ((index + 1) * percent + 99) / 100;
 }
 
-static void add_home(struct fh_roller *roller, const struct fh_rollout_home *home, bool named)
+static void add_home(struct fh_roller *roller, const struct fh_rollout_home *home, bool named,
+                     struct fh_roller_fence fence)
 {
     struct fh_roller_walk *walk = &roller->walk;
     const struct fh_rollout_settings *settings = &roller->rollout.settings;
@@ -83,6 +136,10 @@ static void add_home(struct fh_roller *roller, const struct fh_rollout_home *hom
     if (walk->kind == FH_ROLLER_CANARY && !item->canary) {
         return;
     }
+    if (walk->kind != FH_ROLLER_SURVEY && is_remembered(roller, &home->tenant, &fence)) {
+        return;
+    }
+    walk->fences[walk->page_count] = fence;
     walk->taken[walk->page_count++] = false;
 }
 
@@ -91,10 +148,15 @@ static void add_tenant(struct fh_roller *roller, const struct fh_tenant *tenant)
     struct fh_roller_walk *walk = &roller->walk;
     struct fh_rollout_home home = {
         .tenant = tenant->uuid, .home = tenant->placement.home, .state = FH_ROLLOUT_HOME_PENDING};
+    struct fh_roller_fence fence = {.epoch = 0};
     bool named = is_named(&roller->rollout.settings, &tenant->uuid);
+    if (tenant->state != FH_TENANT_PROVISIONING) { /* whose home may be half made, or made anew */
+        fence.epoch = tenant->placement.epoch;
+        fence.generation = tenant->placement.generation;
+    }
     (void)snprintf(home.store, sizeof(home.store), "%s", tenant->placement.store);
     if (fh_home_is_dedicated(&home.home)) {
-        add_home(roller, &home, named);
+        add_home(roller, &home, named, fence);
     } else if (named && walk->canary_store_count < FH_ROLLOUT_CANARIES_MAX) {
         memcpy(walk->canary_stores[walk->canary_store_count++], home.store, sizeof(home.store));
     }
@@ -112,7 +174,53 @@ static void add_store(struct fh_roller *roller, const struct fh_store_record *re
         named = strcmp(walk->canary_stores[i], record->name) == 0;
     }
     memcpy(home.store, record->name, sizeof(home.store));
-    add_home(roller, &home, named);
+    add_home(roller, &home, named, (struct fh_roller_fence){.epoch = 0});
+}
+
+/* What the catalog says of each of these tenants when it is asked for it now. */
+static void look_at_each(struct fh_roller_walk *walk, const struct fh_uuid *tenant)
+{
+    for (size_t i = 0; i < walk->page_count; i++) {
+        if (tenant == NULL || fh_uuid_eq(&walk->page[i].tenant, tenant)) {
+            walk->fences[i].epoch = 0;
+        }
+    }
+}
+
+static void moves_cb(struct fh_catalog_request *request)
+{
+    struct fh_roller *roller = request->arg;
+    struct fh_roller_walk *walk = &roller->walk;
+    walk->asking = false;
+    if (request->code != FH_OK || request->as.move_list.more) {
+        look_at_each(walk, NULL);
+    } else {
+        for (size_t i = 0; i < request->as.move_list.count; i++) {
+            look_at_each(walk, &request->as.move_list.moves[i].tenant);
+        }
+    }
+    fh_roller_pump(roller);
+}
+
+/* Behind the page, so that a move that is not told began after that. */
+static void ask_moves(struct fh_roller *roller)
+{
+    struct fh_roller_walk *walk = &roller->walk;
+    struct fh_catalog_request *request = &roller->request;
+    fh_arena_reset(&roller->arena);
+    *request = (struct fh_catalog_request){
+        .op = FH_CATALOG_MOVE_LIST,
+        .deadline_us = fh_roller_now_us(roller) + FH_ROLLER_CATALOG_DEADLINE_US,
+        .arena = &roller->arena,
+        .done_cb = moves_cb,
+        .arg = roller,
+    };
+    request->as.move_list.unfinished = true;
+    request->as.move_list.limit = FH_PAGE_MAX;
+    walk->asking = fh_catalog_submit(roller->catalog, request) == FH_OK;
+    if (!walk->asking) {
+        look_at_each(walk, NULL);
+    }
 }
 
 static void listed_cb(struct fh_catalog_request *request)
@@ -133,6 +241,9 @@ static void listed_cb(struct fh_catalog_request *request)
             walk->after = request->as.list.tenants[request->as.list.count - 1].uuid;
         } else {
             walk->tenants_over = true;
+        }
+        if (walk->kind != FH_ROLLER_SURVEY && walk->page_count > 0) {
+            ask_moves(roller);
         }
     } else {
         for (size_t i = 0; i < request->as.stores.count && i < FH_ROLLER_STORES_MAX; i++) {
@@ -205,7 +316,7 @@ static bool hand_out(struct fh_roller *roller)
         }
         walk->taken[i] = true;
         if (slot != NULL) {
-            fh_roller_home_begin(slot, &walk->page[i], NULL);
+            fh_roller_home_begin(slot, &walk->page[i], walk->fences[i], NULL);
         }
     }
     return all;
@@ -225,7 +336,7 @@ static void hand_out_later(struct fh_roller *roller)
             continue;
         }
         roller->later[i] = roller->later[--roller->later_count];
-        fh_roller_home_begin(slot, &later.home, &later);
+        fh_roller_home_begin(slot, &later.home, (struct fh_roller_fence){.epoch = 0}, &later);
     }
 }
 

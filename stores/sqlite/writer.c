@@ -333,8 +333,11 @@ static void run_apply(struct fh_sqlite_writer *writer, struct fh_request *reques
 static void run_schema(struct fh_sqlite_writer *writer, struct fh_request *request)
 {
     struct fh_sqlite_conn *conn = &writer->eraser;
-    writer->conn.deadline_us = request->deadline_us;
-    request->code = fh_sqlite_conn_open(&writer->conn, &request->error); /* may make the file */
+    request->code = FH_OK;
+    if (!fh_home_is_dedicated(&request->scope.home)) { /* it may have to make the file */
+        writer->conn.deadline_us = request->deadline_us;
+        request->code = fh_sqlite_conn_open(&writer->conn, &request->error);
+    }
     conn->deadline_us = request->deadline_us;
     if (request->code == FH_OK) {
         request->code = fh_sqlite_conn_open(conn, &request->error);
