@@ -264,6 +264,52 @@ static void cancels_only_what_is_live(void **state)
     assert_int_equal(fh_alloc_live(), 0);
 }
 
+static bool third_look_cb(void *arg)
+{
+    return ++*(int *)arg >= 3;
+}
+
+/* The peer takes the connection and says nothing: only the stop ends the calls, by far before their
+ * deadline. */
+static void stops_waiting_when_told(void **state)
+{
+    char address[64];
+    struct fh_client_options options;
+    struct fh_client *client = NULL;
+    struct fh_client_call *calls[2] = {NULL};
+    struct fh_error error = FH_ERROR_INIT;
+    int looks = 0;
+    Freehold__V1__GetRecordRequest request = FREEHOLD__V1__GET_RECORD_REQUEST__INIT;
+    const struct fh_client_header headers[] = {{"tenant", "nobody"}, {"authorization", "x"}};
+    const int fd = closed_port(address, sizeof(address));
+    (void)state;
+    assert_int_equal(listen(fd, 4), 0);
+    fh_client_options_init(&options);
+    options.address = address;
+    options.token = "first";
+    options.deadline_us = 3600LL * 1000000;
+    assert_int_equal(fh_client_create(&options, &client, &error), FH_OK);
+    assert_int_equal(fh_client_set_token(client, "no\ntoken"), FH_INVALID);
+    assert_int_equal(fh_client_set_token(client, NULL), FH_OK);
+    assert_int_equal(fh_client_set_token(client, "second"), FH_OK);
+    fh_client_set_headers(client, headers, 2);
+    fh_client_set_stop(client, third_look_cb, &looks);
+    for (int i = 0; i < 2; i++) {
+        assert_int_equal(fh_client_call_start(client, &freehold__v1__data_service__descriptor,
+                                              "GetRecord", &request.base, NULL, &calls[i], &error),
+                         FH_OK);
+    }
+    for (int i = 0; i < 2; i++) {
+        struct fh_client_call *call = fh_client_next(client);
+        assert_int_equal(fh_client_call_status(call)->grpc, FH_GRPC_CANCELLED);
+        fh_client_call_free(call);
+    }
+    assert_true(looks >= 3);
+    fh_client_destroy(client);
+    assert_int_equal(close(fd), 0);
+    assert_int_equal(fh_alloc_live(), 0);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -274,6 +320,7 @@ int main(void)
         cmocka_unit_test(refuses_plaintext_beyond_loopback),
         cmocka_unit_test(tells_that_nobody_listens),
         cmocka_unit_test(cancels_only_what_is_live),
+        cmocka_unit_test(stops_waiting_when_told),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
