@@ -143,18 +143,22 @@ static bool validates_only(enum fh_attack_target target)
     return target == FH_TARGET_OWN || target == FH_TARGET_NAME_COMMON;
 }
 
-/* `type` is the message's name in C, `init` its initializer. */
-#define NEW_MESSAGE(aim, type, init, message)         \
-    type *message = FH_ARENA_NEW((aim)->arena, type); \
-    char *name = name_of((aim), false);               \
-    if (!names_records((aim)->target)) {              \
-        return FH_UNIMPLEMENTED;                      \
-    }                                                 \
-    if ((message) == NULL || name == NULL) {          \
-        return FH_NOMEM;                              \
-    }                                                 \
-    init(message);                                    \
-    (aim)->out->request = &(message)->base
+/* The empty request of a method that names one record, and that name. */
+static enum fh_code begin(const struct aim *aim, const ProtobufCMessageDescriptor *descriptor,
+                          ProtobufCMessage **out, char **name)
+{
+    if (!names_records(aim->target)) {
+        return FH_UNIMPLEMENTED;
+    }
+    *out = fh_arena_calloc(aim->arena, 1, descriptor->sizeof_message);
+    *name = name_of(aim, false);
+    if (*out == NULL || *name == NULL) {
+        return FH_NOMEM;
+    }
+    protobuf_c_message_init(descriptor, *out);
+    aim->out->request = *out;
+    return FH_OK;
+}
 
 static Freehold__V1__Record *record_of(const struct aim *aim)
 {
@@ -168,24 +172,33 @@ static Freehold__V1__Record *record_of(const struct aim *aim)
 
 static enum fh_code aim_get(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__GetRecordRequest, freehold__v1__get_record_request__init, get);
-    get->name = name;
-    get->show_deleted = true;
-    return FH_OK;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    const enum fh_code code =
+        begin(aim, &freehold__v1__get_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        Freehold__V1__GetRecordRequest *get = (Freehold__V1__GetRecordRequest *)message;
+        get->name = name;
+        get->show_deleted = true;
+    }
+    return code;
 }
 
 static enum fh_code aim_batch_get(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__BatchGetRecordsRequest,
-                freehold__v1__batch_get_records_request__init, get);
-    get->names = FH_ARENA_ARRAY(aim->arena, char *, 1);
-    if (get->names == NULL) {
-        return FH_NOMEM;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    char **names = FH_ARENA_ARRAY(aim->arena, char *, 1);
+    const enum fh_code code =
+        begin(aim, &freehold__v1__batch_get_records_request__descriptor, &message, &name);
+    if (code == FH_OK && names != NULL) {
+        Freehold__V1__BatchGetRecordsRequest *get = (Freehold__V1__BatchGetRecordsRequest *)message;
+        names[0] = name;
+        get->names = names;
+        get->n_names = 1;
+        get->show_deleted = true;
     }
-    get->names[0] = name;
-    get->n_names = 1;
-    get->show_deleted = true;
-    return FH_OK;
+    return names != NULL ? code : FH_NOMEM;
 }
 
 static enum fh_code pick_token(const struct aim *aim, const char *const own_list[2],
@@ -254,48 +267,74 @@ static enum fh_code aim_events(const struct aim *aim)
 
 static enum fh_code aim_create(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__CreateRecordRequest, freehold__v1__create_record_request__init,
-                create);
-    create->record = record_of(aim);
-    /* A key of B's may be taken in A's space as well: it is another record. */
-    create->validate_only = validates_only(aim->target) || aim->target == FH_TARGET_KEY;
-    return create->record != NULL && name != NULL ? FH_OK : FH_NOMEM;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    Freehold__V1__Record *record = record_of(aim);
+    const enum fh_code code =
+        begin(aim, &freehold__v1__create_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        Freehold__V1__CreateRecordRequest *create = (Freehold__V1__CreateRecordRequest *)message;
+        create->record = record;
+        /* A key of B's may be taken in A's space as well: it is another record. */
+        create->validate_only = validates_only(aim->target) || aim->target == FH_TARGET_KEY;
+    }
+    return record != NULL ? code : FH_NOMEM;
 }
 
 static enum fh_code aim_update(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__UpdateRecordRequest, freehold__v1__update_record_request__init,
-                update);
-    update->record = record_of(aim);
-    update->validate_only = validates_only(aim->target);
-    return update->record != NULL && name != NULL ? FH_OK : FH_NOMEM;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    Freehold__V1__Record *record = record_of(aim);
+    const enum fh_code code =
+        begin(aim, &freehold__v1__update_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        Freehold__V1__UpdateRecordRequest *update = (Freehold__V1__UpdateRecordRequest *)message;
+        update->record = record;
+        update->validate_only = validates_only(aim->target);
+    }
+    return record != NULL ? code : FH_NOMEM;
 }
 
 static enum fh_code aim_delete(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__DeleteRecordRequest, freehold__v1__delete_record_request__init,
-                delete);
-    delete->name = name;
-    delete->validate_only = validates_only(aim->target);
-    return FH_OK;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    const enum fh_code code =
+        begin(aim, &freehold__v1__delete_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        ((Freehold__V1__DeleteRecordRequest *)message)->name = name;
+        ((Freehold__V1__DeleteRecordRequest *)message)->validate_only = validates_only(aim->target);
+    }
+    return code;
 }
 
 static enum fh_code aim_undelete(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__UndeleteRecordRequest,
-                freehold__v1__undelete_record_request__init, undelete);
-    undelete->name = name;
-    undelete->validate_only = validates_only(aim->target);
-    return FH_OK;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    const enum fh_code code =
+        begin(aim, &freehold__v1__undelete_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        Freehold__V1__UndeleteRecordRequest *undelete =
+            (Freehold__V1__UndeleteRecordRequest *)message;
+        undelete->name = name;
+        undelete->validate_only = validates_only(aim->target);
+    }
+    return code;
 }
 
 static enum fh_code aim_purge(const struct aim *aim)
 {
-    NEW_MESSAGE(aim, Freehold__V1__PurgeRecordRequest, freehold__v1__purge_record_request__init,
-                purge);
-    purge->name = name;
-    purge->validate_only = validates_only(aim->target);
-    return FH_OK;
+    ProtobufCMessage *message = NULL;
+    char *name = NULL;
+    const enum fh_code code =
+        begin(aim, &freehold__v1__purge_record_request__descriptor, &message, &name);
+    if (code == FH_OK) {
+        ((Freehold__V1__PurgeRecordRequest *)message)->name = name;
+        ((Freehold__V1__PurgeRecordRequest *)message)->validate_only = validates_only(aim->target);
+    }
+    return code;
 }
 
 /* An update of no field: it fits every table, and yet is a write with a record of its own. */

@@ -80,6 +80,7 @@ static int spawn(const struct fh_token_source *source, const char *uid, int out_
     posix_spawn_file_actions_t actions;
     posix_spawnattr_t attributes;
     sigset_t none;
+    sigset_t pipes; /* ignored here */
     (void)snprintf(uid_variable, sizeof(uid_variable), "FREEHOLD_TENANT_UID=%s", uid);
     char **variables = environment(uid_variable, roles_variable);
     if (variables == NULL) {
@@ -90,10 +91,14 @@ static int spawn(const struct fh_token_source *source, const char *uid, int out_
         rc = posix_spawnattr_init(&attributes);
         if (rc == 0) {
             (void)sigemptyset(&none);
+            (void)sigemptyset(&pipes);
+            (void)sigaddset(&pipes, SIGPIPE);
             (void)posix_spawnattr_setsigmask(&attributes, &none);
+            (void)posix_spawnattr_setsigdefault(&attributes, &pipes);
             (void)posix_spawnattr_setpgroup(&attributes, 0);
-            (void)posix_spawnattr_setflags(&attributes,
-                                           POSIX_SPAWN_SETSIGMASK | POSIX_SPAWN_SETPGROUP);
+            (void)posix_spawnattr_setflags(&attributes, POSIX_SPAWN_SETSIGMASK |
+                                                            POSIX_SPAWN_SETSIGDEF |
+                                                            POSIX_SPAWN_SETPGROUP);
             rc = posix_spawn_file_actions_addopen(&actions, STDIN_FILENO, "/dev/null", O_RDONLY, 0);
             rc = rc == 0 ? posix_spawn_file_actions_adddup2(&actions, out_fd, STDOUT_FILENO) : rc;
             rc =

@@ -30,11 +30,11 @@ static bool walk_field(const ProtobufCMessage *message, const ProtobufCFieldDesc
     }
     if (field->label == PROTOBUF_C_LABEL_REPEATED) {
         size_t count = 0;
-        const ProtobufCMessage *const *items = NULL;
+        const void *items = NULL;
         memcpy(&count, base + field->quantifier_offset, sizeof(count));
-        memcpy((void *)&items, base + field->offset, sizeof(void *));
+        memcpy(&items, base + field->offset, sizeof(items));
         for (size_t i = 0; i < count; i++) {
-            if (walk(items[i], visit, arg)) {
+            if (walk(((const ProtobufCMessage *const *)items)[i], visit, arg)) {
                 return true;
             }
         }
@@ -47,7 +47,7 @@ static bool walk_field(const ProtobufCMessage *message, const ProtobufCFieldDesc
             return false;
         }
     }
-    const ProtobufCMessage *item = NULL;
+    const void *item = NULL;
     memcpy(&item, base + field->offset, sizeof(item));
     return item != NULL && walk(item, visit, arg);
 }
