@@ -155,9 +155,9 @@ void fh_pg_databases_close(struct fh_pg_store *pg)
     }
 }
 
-/* One that is half made or half dropped is none: its login may connect to it as the last step
- * before there is anything inside, is closed behind its fence's end, and an interrupted DROP
- * DATABASE leaves it for nobody to connect to. */
+/* One that is half made or half dropped is none: its login may connect to it from its fence's row
+ * on, is closed behind its fence's end, and an interrupted DROP DATABASE leaves it for nobody to
+ * connect to. */
 static enum fh_code ask_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     struct fh_pg_params *params = fh_pg_op_params(op);

@@ -1,10 +1,11 @@
 /* Homes of the database tier: a database and a login.
  *
  * Create: the home's lock as a session's; a database that is there is looked into: with a fence's
- * row it is whole, without one it is somebody's unfinished work and dropped. Then login, database,
- * whose it is, its rights, and inside it, in one transaction: namespace, tables, fence. The
- * database is a copy of the store's template, which has the tables (template.h), or without one of
- * template0.
+ * row it is whole, without one it is somebody's unfinished work and dropped. Then database, whose
+ * it is, login, and inside it, in one transaction: namespace, tables, fence, and that the login may
+ * connect. The database is a copy of the store's template, which has the tables (template.h), or
+ * without one of template0.
+ *
  * Erase: the lock; inside, behind the gate, the fence's row of the generation goes; then sessions
  * are ended, the database dropped, the logins too.
  *
@@ -151,16 +152,16 @@ static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_T
     return code;
 }
 
-/* Says in the database whose it is (the server quotes its own name), and who may connect: in one
- * round trip, and one transaction. */
+/* Says in the database whose it is (the server quotes its own name), and closes it to all others:
+ * in one round trip, and one transaction. */
 static enum fh_code own(struct fh_pg_site *site)
 {
     char text[2 * TEXT_SIZE];
     (void)snprintf(text, sizeof(text),
                    "do $$ begin execute format('comment on database \"%1$s\" is %%L', "
                    "'" FH_PG_OWNED_BY "' || current_database()); end $$; revoke all on database "
-                   "\"%1$s\" from public; grant connect on database \"%1$s\" to \"%2$s\"",
-                   name_of(site), site->role);
+                   "\"%1$s\" from public",
+                   name_of(site));
     return fh_pg_blocking_run(&site->main, text);
 }
 
@@ -190,8 +191,12 @@ static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_T
     return code;
 }
 
+/* The login may connect from the transaction on that writes the fence's row: in what is half made
+ * the template's tables are there, and who asked them would be told something else than that there
+ * is no home. */
 static enum fh_code make_inside(struct fh_pg_site *site, bool copied)
 {
+    char text[TEXT_SIZE];
     struct fh_pg_blocking inside;
     enum fh_code code = open_inside(site, &inside);
     if (code == FH_OK) { /* the lock is ours still: who gets it from here on ends this session */
@@ -200,8 +205,10 @@ static enum fh_code make_inside(struct fh_pg_site *site, bool copied)
     if (code == FH_OK) {
         code = fh_pg_site_begin(site, &inside);
     }
-    if (code == FH_OK && !copied) {
-        code = fh_pg_blocking_run(&inside, FH_PG_SITE_DROP_PUBLIC);
+    if (code == FH_OK) {
+        (void)snprintf(text, sizeof(text), "%sgrant connect on database \"%s\" to \"%s\"",
+                       copied ? "" : FH_PG_SITE_DROP_PUBLIC "; ", name_of(site), site->role);
+        code = fh_pg_blocking_run(&inside, text);
     }
     if (code == FH_OK) {
         code =
@@ -219,14 +226,22 @@ static enum fh_code make_inside(struct fh_pg_site *site, bool copied)
 static enum fh_code make(struct fh_pg_site *site)
 {
     char template[FH_PG_TEMPLATE_NAME_SIZE] = "";
-    enum fh_code code = fh_pg_template_get(site, template);
+    /* The last commit, inside, is flushed, and with it what the log has before it: a crash leaves
+     * nothing of the home without what came earlier. */
+    enum fh_code code = fh_pg_blocking_run(&site->main, "set synchronous_commit = off");
+    if (code == FH_OK) {
+        code = fh_pg_template_get(site, template);
+    }
+    if (code == FH_OK) { /* PUBLIC may connect to a new database, until own() is done */
+        code = fh_pg_site_admin(site, "close_role", "database", NULL);
+    }
+    if (code == FH_OK) {
+        code = make_database(site, template);
+    }
     if (code == FH_OK) {
         code = make_login(site);
     }
     fh_fault_point("pg.home.role");
-    if (code == FH_OK) {
-        code = make_database(site, template);
-    }
     if (code == FH_OK) {
         code = make_inside(site, template[0] != '\0');
     }
@@ -237,7 +252,8 @@ static enum fh_code make(struct fh_pg_site *site)
     /* A little longer than the deadline, so that nothing is left of what it cut short. */
     site->main.deadline_us += FH_PG_UNDO_US;
     memset(site->main.error, 0, sizeof(*site->main.error));
-    if (drop_all(site) != FH_OK) {
+    if (fh_pg_blocking_run(&site->main, "reset synchronous_commit") != FH_OK ||
+        drop_all(site) != FH_OK) {
         FH_LOG(site->pg->store.env->log, WARN, "store.home_left_over",
                FH_KV_TEXT("store", site->pg->store.name), FH_KV_TEXT("home", name_of(site)),
                FH_KV_TEXT("error", site->main.error->message));

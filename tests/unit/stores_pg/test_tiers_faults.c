@@ -1,5 +1,6 @@
 /* Making and dropping homes, cut short: by the process's end at each step, by the server's, by the
  * memory's. What is left is finished or swept by the next attempt, and nothing is left then. */
+#include <stdio.h>
 #include <stdlib.h>
 #include <string.h>
 #include <sys/wait.h>
@@ -65,6 +66,9 @@ static void test_crash_while_making(void **state)
                 fixture_close(&f);
                 crash(&f, points[k], FH_OP_HOME_CREATE, dedicated[i]);
                 fixture_open(&f, 1);
+                if (strcmp(points[k], "pg.home.committed") != 0) {
+                    assert_int_equal(tiers_get(&f, dedicated[i], 0), FH_NO_TENANT);
+                }
                 if (finish) {
                     assert_int_equal(until_free(&f, FH_OP_HOME_CREATE, dedicated[i]), FH_OK);
                     assert_int_equal(tiers_get(&f, dedicated[i], 0), FH_NOT_FOUND);
@@ -147,6 +151,86 @@ static void test_crash_while_dropping(void **state)
             tiers_traces(&f, after);
             assert_string_equal(before, after);
         }
+    }
+    fixture_stop(&f);
+}
+
+/* Two sessions that change rights of one thing at once: PostgreSQL refuses one of them, and the
+ * whole is begun again, not for ever. Here the function that makes roles is what collides. */
+static void test_begun_again(void **state)
+{
+    (void)state;
+    struct fixture f;
+    fixture_start(&f, NULL);
+    assert_true(fh_pgtest_exec(
+        f.pg, FH_PGTEST_SUPERUSER,
+        "create sequence fh_admin.collisions; alter function fh_admin.make_role rename to "
+        "make_role_in_peace; create function fh_admin.make_role(tenant uuid, kind text, verifier "
+        "text) returns void language plpgsql security definer as $$ begin if "
+        "nextval('fh_admin.collisions') < 3 then raise exception 'tuple concurrently updated' "
+        "using errcode = 'XX000'; end if; perform fh_admin.make_role_in_peace(tenant, kind, "
+        "verifier); end $$"));
+    tiers_traces(&f, before);
+    for (size_t i = 0; i < 2; i++) {
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                                   "alter sequence fh_admin.collisions restart"));
+        assert_int_equal(tiers_create(&f, dedicated[i], 0, 1), FH_OK);
+        assert_int_equal(tiers_get(&f, dedicated[i], 0), FH_NOT_FOUND); /* it is there, empty */
+        assert_int_equal(tiers_erase(&f, dedicated[i], 0, 1), FH_OK);
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                                   "alter sequence fh_admin.collisions minvalue -100 restart "
+                                   "with -100"));
+        assert_int_equal(tiers_create(&f, dedicated[i], 0, 1), FH_INTERNAL);
+        tiers_traces(&f, after);
+        assert_string_equal(before, after);
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                                   "alter sequence fh_admin.collisions minvalue -100 restart "
+                                   "with 1 start with 1"));
+    }
+    fixture_stop(&f);
+}
+
+/* A database that is half dropped is no home: its login is closed, or PostgreSQL lets nobody in.
+ * One that only cannot be reached is one. */
+static void test_half_dropped(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *spoil; /* %1$s: the home's name */
+        const char *mend;
+        enum fh_code code;
+    } cases[] = {
+        {"alter role \"%1$s_db\" nologin", "alter role \"%1$s_db\" login", FH_NO_TENANT},
+        {"alter role \"%1$s_db\" rename to away", "alter role away rename to \"%1$s_db\"",
+         FH_NO_TENANT},
+        {"update pg_database set datconnlimit = -2 where datname = '%1$s'",
+         "update pg_database set datconnlimit = -1 where datname = '%1$s'", FH_NO_TENANT},
+        {"revoke connect on database \"%1$s\" from \"%1$s_db\"",
+         "grant connect on database \"%1$s\" to \"%1$s_db\"", FH_NO_TENANT},
+        {"alter database \"%1$s\" allow_connections false",
+         "alter database \"%1$s\" allow_connections true", FH_UNAVAILABLE},
+    };
+    char sql[256];
+    struct fh_home home;
+    struct fh_uuid tenant = tiers_tenant(0);
+    struct fixture f;
+    fixture_start(&f, NULL);
+    fh_home_of(FH_TIER_DATABASE, &tenant, &home);
+    tiers_make(&f, FH_TIER_DATABASE, 0);
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        fixture_close(&f); /* with the connections that it has in there */
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the texts above */
+        (void)snprintf(sql, sizeof(sql), cases[i].spoil, home.name);
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, sql));
+        fixture_open(&f, 1);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), cases[i].code);
+        (void)snprintf(sql, sizeof(sql), cases[i].mend, home.name);
+#pragma GCC diagnostic pop
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, sql));
+        fixture_close(&f); /* whoever was refused tries again later only */
+        fixture_open(&f, 1);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
     }
     fixture_stop(&f);
 }
@@ -237,6 +321,8 @@ int main(void)
         cmocka_unit_test(test_crash_while_making),
         cmocka_unit_test(test_crash_while_making_template),
         cmocka_unit_test(test_crash_while_dropping),
+        cmocka_unit_test(test_begun_again),
+        cmocka_unit_test(test_half_dropped),
         cmocka_unit_test(test_late_eraser),
         cmocka_unit_test(test_server_killed),
         cmocka_unit_test(test_memory),
