@@ -1,8 +1,9 @@
 /* Schema changes, on the owner's connection, one version after the other:
  *
  *   LOCK    begin, the home's advisory lock, look whether the system tables are there
- *   CHECK   the version (kept in fh_meta under the nil tenant), how large the tables are, and a
- *           dedicated home's fence, for a first look
+ *   CHECK   the version (kept in fh_meta under the nil tenant)
+ *   SIZE    where something could go ahead: how large the tables are, and a dedicated home's fence,
+ *           for a first look
  *   AHEAD   large tables only, and before LOCK comes again: rolled back; then what has to look at
  *           every row, each statement looked for (an earlier attempt may have made it), and made
  *   RUN     system tables if there are none; the version's view renamed; a dedicated home's fence
@@ -43,16 +44,19 @@ static int64_t small_bytes(void)
     return SMALL_BYTES;
 }
 
-static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
+static enum fh_code check_result(struct fh_pg_op *op, const PGresult *result)
+{
+    struct fh_pg_schema_state *state = op->state;
+    enum fh_code code = fh_pg_version_read(result, &state->version);
+    op->request->as.schema.version_seen = state->version;
+    return code;
+}
+
+static enum fh_code size_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_pg_schema_state *state = op->state;
     int64_t bytes = 0;
-    if (index == 0) {
-        enum fh_code code = fh_pg_version_read(result, &state->version);
-        op->request->as.schema.version_seen = state->version;
-        return code;
-    }
-    if (index > 1) {
+    if (index > 0) {
         return index == state->fence_at
                    ? fh_pg_move_check_fence(op, result, &op->request->as.schema.guard)
                    : FH_OK;
@@ -96,7 +100,9 @@ static enum fh_code schema_result(struct fh_pg_op *op, unsigned index, const PGr
     case STAGE_LOCK:
         return index == 3 ? fh_pg_field_bool(result, 0, 0, &state->exists) : FH_OK;
     case STAGE_CHECK:
-        return check_result(op, index, result);
+        return check_result(op, result);
+    case STAGE_SIZE:
+        return size_result(op, index, result);
     case STAGE_RUN:
         return state->fence_at > 0 && index == state->fence_at
                    ? fh_pg_move_check_fence(op, result, &op->request->as.schema.guard)
@@ -164,13 +170,13 @@ static enum fh_pg_next decide(struct fh_pg_op *op)
     if (state->to == NULL) {
         return refuse_version(op, "and the next one is not known on the way to");
     }
-    if (state->version > 0 && state->large && state->prepared != state->to) {
+    if (state->version > 0 && state->prepared != state->to) {
         op->code = fh_pg_schema_take_steps(op);
         if (op->code != FH_OK) {
             return FH_PG_DONE;
         }
         if (state->step_count > 0) {
-            return go(op, STAGE_AHEAD_OPEN);
+            return go(op, STAGE_SIZE);
         }
     }
     return go(op, STAGE_RUN);
@@ -215,6 +221,12 @@ static enum fh_pg_next schema_synced(struct fh_pg_op *op)
         return state->exists ? go(op, STAGE_CHECK) : decide(op);
     case STAGE_CHECK:
         return decide(op);
+    case STAGE_SIZE:
+        if (state->large) {
+            return go(op, STAGE_AHEAD_OPEN);
+        }
+        state->step_count = 0;
+        return go(op, STAGE_RUN);
     case STAGE_RUN:
         op->request->as.schema.version_seen = state->to->version;
         state->step_count = 0;

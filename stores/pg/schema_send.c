@@ -70,7 +70,7 @@ static enum fh_code send_namespace(struct fh_pg_op *op, struct fh_pg_conn *conn,
 
 static enum fh_code send_lock(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    char text[96];
+    char text[192];
     (void)snprintf(text, sizeof(text), "select pg_advisory_xact_lock(%lld)",
                    (long long)fh_pg_schema_key(&op->request->scope.home));
     enum fh_code code = send_text(op, conn, "begin isolation level read committed", NULL);
@@ -81,10 +81,9 @@ static enum fh_code send_lock(struct fh_pg_op *op, struct fh_pg_conn *conn)
         code = send_text(op, conn, text, NULL);
     }
     if (code == FH_OK) {
-        code = send_namespace(op, conn,
-                              "select exists (select from pg_class c join pg_namespace n on "
-                              "n.oid = c.relnamespace where n.nspname = $1 and c.relname = "
-                              "'fh_meta')");
+        (void)snprintf(text, sizeof(text), "select to_regclass('\"%s\".fh_meta') is not null",
+                       fh_pg_op_namespace(op));
+        code = send_text(op, conn, text, NULL);
     }
     return code;
 }
@@ -123,18 +122,15 @@ static enum fh_code send_version(struct fh_pg_op *op, struct fh_pg_conn *conn)
 
 /* A namespace's tables are found by what they depend on, for pg_class has no index by namespace,
  * and reading all of it would cost a rollout the square of its homes. */
-static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
+static enum fh_code send_size(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    enum fh_code code = send_version(op, conn);
-    if (code == FH_OK) {
-        code = send_namespace(op, conn,
-                              "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from "
-                              "pg_namespace n join pg_depend d on d.refclassid = "
-                              "'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = "
-                              "'pg_class'::regclass join pg_class c on c.oid = d.objid where "
-                              "n.nspname = $1 and c.relkind = 'r' and left(c.relname, 3) <> "
-                              "'fh_'");
-    }
+    enum fh_code code =
+        send_namespace(op, conn,
+                       "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from pg_namespace n "
+                       "join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid "
+                       "= n.oid and d.classid = 'pg_class'::regclass join pg_class c on c.oid = "
+                       "d.objid where n.nspname = $1 and c.relkind = 'r' and left(c.relname, 3) <> "
+                       "'fh_'");
     return code == FH_OK && fh_pg_schema_is_dedicated(op) ? send_fence(op, conn, "") : code;
 }
 
@@ -360,7 +356,9 @@ enum fh_code fh_pg_schema_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     case STAGE_LOCK:
         return send_lock(op, conn);
     case STAGE_CHECK:
-        return send_check(op, conn);
+        return send_version(op, conn);
+    case STAGE_SIZE:
+        return send_size(op, conn);
     case STAGE_RUN:
         return send_run(op, conn);
     case STAGE_AHEAD_OPEN:
