@@ -16,9 +16,9 @@ from machine import PAYLOAD
 TENANTS = int(os.environ.get("FREEHOLD_BENCH_TENANTS", "100"))
 DATABASES = min(TENANTS, 16)  # on PostgreSQL: each has connections of its own
 ROWS_EACH = 100  # what bench_spread reads
-SECONDS_MAX = 2.0  # of a measurement, behind a second in which all statements get prepared
+SECONDS, FLOOR_SECONDS = 1.5, 2.0  # of a measurement at most, behind what it takes to get warm
 BEHIND_THE_FIRST = ("-P", "1")
-WRITES = 20000
+WRITES, SPREAD_WRITES = 20000, 10000  # of SQLite's floor
 IN_FLIGHT = 256  # bench_spread's
 LANES = 4  # writing threads of a SQLite store's dedicated homes
 BRIDGE_FILES = 64
@@ -61,18 +61,16 @@ class Tiers:
                            {"kid": header["kid"]}) for uid in uids]
 
     def tenants(self, engine, tier, count):
-        """The file of their tokens; they have ROWS_EACH rows each. One tenant is the first of many."""
-        many = tenants_of(engine, tier)
+        """The file of the first `count` tenants' tokens; they have ROWS_EACH rows each."""
         if (engine, tier) not in self.made:
+            many = tenants_of(engine, tier)
             print(f"    {engine}: {many} tenants in the tier {tier}", file=sys.stderr, flush=True)
             tokens = self.sign([uid for uid, _ in self.provision(STORES[engine], tier, many)])
-            for name, some in (("all", tokens), ("one", tokens[:1])):
-                path = self.machine.folder / f"{engine}-{tier}-{name}.tokens"
-                path.write_text("".join(f"{token}\n" for token in some))
-                self.made[engine, tier, name] = path
-            self.made[engine, tier] = True
-            self.run(self.made[engine, tier, "all"], "create", ROWS_EACH * many, "seed")
-        return self.made[engine, tier, "one" if count == 1 else "all"]
+            self.made[engine, tier] = tokens
+            self.run(self.tenants(engine, tier, many), "create", ROWS_EACH * many, "seed")
+        path = self.machine.folder / f"{engine}-{tier}-{count}.tokens"
+        path.write_text("".join(f"{token}\n" for token in self.made[engine, tier][:count]))
+        return path
 
     def run(self, tokens, operation, limit, seed):
         output = subprocess.run(
@@ -87,10 +85,10 @@ class Tiers:
         tokens = self.tenants(engine, tier, count)
         self.count += 1
         operation, seed = ("get", "seed") if what == "read" else ("create", f"new{self.count}")
-        return self.run(tokens, operation, f"{self.seconds()}s", seed)
+        return self.run(tokens, operation, f"{min(self.machine.seconds, SECONDS)}s", seed)
 
     def seconds(self):
-        return min(self.machine.seconds, SECONDS_MAX)
+        return min(self.machine.seconds, FLOOR_SECONDS)
 
     # -- floors -------------------------------------------------------------------------------
 
@@ -108,7 +106,7 @@ class Tiers:
             return self.machine.sqlite_floor(WRITES)
         files = min(count, BRIDGE_FILES) if tier == "schema" else count
         group = -(-IN_FLIGHT // files)
-        return self.machine.sqlite_floor(WRITES, files, group, LANES)
+        return self.machine.sqlite_floor(SPREAD_WRITES, files, group, LANES)
 
     def floor_table(self, schema, role, database):
         self.machine.cluster.sql(
@@ -185,7 +183,7 @@ class Measured:
         count = tenants_of(self.engine, self.tier)
         floor = tiers.floor(self.engine, self.tier, self.what, count)
         value = tiers.rate(self.engine, self.tier, self.what, count)
-        shared = tiers.rate(self.engine, "shared", self.what, TENANTS)
+        shared = tiers.rate(self.engine, "shared", self.what, count)
         self.rounds.append((value, {"floor": floor, "shared": shared}))
 
     def against(self, which, machine):

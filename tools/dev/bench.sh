@@ -5,8 +5,8 @@
 #
 # A table of every measurement beside its floor and goal, both of the same run; --json also writes
 # an array of {name, unit, value, floor, ratio, goal, better}. A NAME may hold *: "move_*".
-# FREEHOLD_BENCH_MOVES (200) is how many moves a pause is measured over, FREEHOLD_BENCH_HOMES (1000) how many
-# homes a rollout.
+# FREEHOLD_BENCH_MOVES (200) is how many moves a pause is measured over, FREEHOLD_BENCH_TIER_MOVES (50) between tiers,
+# FREEHOLD_BENCH_HOMES (1000) how many homes a rollout, FREEHOLD_BENCH_TENANTS (100) how many tenants are called at once.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if wants_help "$@"; then

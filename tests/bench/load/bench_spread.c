@@ -3,7 +3,7 @@
  *
  *   bench_spread ADDRESS TOKENS_FILE get|create LIMIT SEED
  *
- * TOKENS_FILE has a token a line, one a tenant. LIMIT is "2.5s", measured behind WARM_UP_US, or a
+ * TOKENS_FILE has a token a line, one a tenant. LIMIT is "2.5s", measured behind a warm-up, or a
  * number of calls, the same for every tenant. create makes records "<SEED>-<n>" of table "bench", n
  * from 0 on in each tenant; get reads the first KEYS of them. Prints one JSON object: calls,
  * seconds. Ends with 1 when any call failed.
@@ -31,7 +31,9 @@
 #define CONNECTIONS 8
 #define STREAMS 32 /* a connection; the server allows more */
 #define KEYS 100
-#define WARM_UP_US 1000000 /* every tenant's statements are prepared, its files open */
+/* Behind it every tenant's statements are prepared and its files open. */
+#define WARM_UP_MANY_US 1000000
+#define WARM_UP_ONE_US 300000
 #define SILENCE_MS_MAX 60000
 #define TENANTS_MAX 2048
 #define TOKEN_MAX 4096
@@ -117,8 +119,9 @@ static void put_text(uint8_t *block, size_t *len, const char *text)
 {
     size_t count = strlen(text);
     put_length(block, len, count);
-    memcpy(block + *len, text, count);
-    *len += count;
+    for (size_t i = 0; i < count; i++) {
+        block[(*len)++] = (uint8_t)text[i];
+    }
 }
 
 /* Numbers are those of HPACK's static table. */
@@ -212,8 +215,8 @@ static void start_call(struct load *load, struct conn *conn, struct tenant *tena
     conn->in_flight++;
 }
 
-/* The tenant whose turn it is on this connection: each has every so manieth; NULL: none has a call
- * left. With fewer tenants than connections several connections have the same. */
+/* The tenant whose turn it is; a connection's are its first and every CONNECTIONS-th from there.
+ * NULL: none has a call left. Where tenants are fewer, several connections have the same. */
 static struct tenant *next_tenant(struct load *load, struct conn *conn)
 {
     size_t first = (size_t)(conn - load->conns) % load->tenant_count;
@@ -302,6 +305,7 @@ static void take_frame(struct load *load, struct conn *conn, const uint8_t *fram
     case RESET:
     case GOAWAY:
         die("the server ended a stream or the connection");
+        return;
     case PRIORITY:
     case PUSH:
         return;
@@ -419,7 +423,7 @@ static void set_limit(struct load *load, const char *text)
     double limit = strtod(text, &end);
     load->begin_us = now_us();
     if (*end == 's') {
-        load->begin_us += WARM_UP_US;
+        load->begin_us += load->tenant_count > 1 ? WARM_UP_MANY_US : WARM_UP_ONE_US;
         load->end_us = load->begin_us + (int64_t)(limit * 1e6);
     } else {
         load->calls_each = (long)limit / (long)load->tenant_count;
