@@ -67,12 +67,11 @@ def test_all_holds_on_postgresql(start, folder, migrations, cluster):
     server = start()
     freehold = command_of(folder, server)
     freehold("schema", "apply", migrations)
-    cluster.sql("create database probed owner freehold_owner")
-    add_pg(freehold, cluster, "probed")
-    report = freehold.json("probe", "--store", "pg", "--tier", "shared")
-    lines = rpc(report)
-    assert len(lines) == ATTACKS_OF_PAIR + ATTACKS_OF_LISTENERS and verdicts(lines) == {"VERDICT_HELD"}
-    assert freehold.json("probe", "--store", "pg", "--tier", "shared")["held"] is True
+    add_pg(freehold, cluster)
+    for _ in range(2):
+        lines = rpc(freehold.json("probe", "--store", "pg"))
+        assert len(lines) == 3 * ATTACKS_OF_PAIR + ATTACKS_OF_LISTENERS
+        assert verdicts(lines) == {"VERDICT_HELD"}
 
 
 def test_every_method_is_attacked(probe):
