@@ -81,7 +81,7 @@ struct load {
 
 static void die(const char *what)
 {
-    (void)fprintf(stderr, "bench_spread: %s\n", what);
+    (void)fprintf(stderr, "\nbench_spread: %s\n", what);
     exit(EXIT_FAILURE);
 }
 
@@ -262,7 +262,9 @@ static void take_end(struct load *load, struct conn *conn, const uint8_t *block,
     static const char ok[] = "\x0bgrpc-status\x01"
                              "0";
     if (memmem(block, len, ok, sizeof(ok) - 1) == NULL) {
-        (void)fwrite(block, 1, len, stderr);
+        for (size_t i = 0; i < len; i++) { /* its details are packed; status and message are not */
+            (void)fputc(block[i] >= 0x20 && block[i] < 0x7f ? block[i] : ' ', stderr);
+        }
         die("a call failed");
     }
     conn->in_flight--;
