@@ -18,7 +18,7 @@
 #include <unistd.h>
 
 #include "base/alloc.h"
-#include "clients/cli/forgery.h"
+#include "clients/attack/forgery.h"
 
 #define ROLES "reader,writer,admin"
 #define TTL_S 900 /* longer than a run may take */

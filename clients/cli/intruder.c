@@ -13,8 +13,8 @@
 #include <string.h>
 
 #include "base/alloc.h"
-#include "clients/cli/forgery.h"
-#include "clients/cli/ground.h"
+#include "clients/attack/forgery.h"
+#include "clients/attack/ground.h"
 
 #define ARENA_BYTES_MAX ((size_t)64 * 1024 * 1024)
 #define HEADERS_MAX FH_CLIENT_HEADERS_MAX
@@ -387,10 +387,23 @@ static void report_uncovered(struct intruder *intruder)
     }
 }
 
+static bool connect_both(struct fh_caller *caller, struct fh_session *session)
+{
+    int exit_code = FH_EXIT_OK;
+    for (int side = FH_SIDE_TENANT; side <= FH_SIDE_OPERATOR && exit_code == FH_EXIT_OK; side++) {
+        exit_code =
+            fh_session_connect(session, side == FH_SIDE_OPERATOR, NULL, &caller->clients[side]);
+        if (exit_code == FH_EXIT_OK) {
+            fh_client_set_stop(caller->clients[side], caller->stop_cb, caller->stop_arg);
+        }
+    }
+    return exit_code == FH_EXIT_OK;
+}
+
 static void run(struct intruder *intruder, const Freehold__V1__ProbeReport *server)
 {
     struct fh_error error = FH_ERROR_INIT;
-    if (fh_caller_open(&intruder->caller, intruder->options->tokens.session) != FH_EXIT_OK) {
+    if (!connect_both(&intruder->caller, intruder->options->tokens.session)) {
         add_line(intruder, "rpc: listeners", VERDICT(UNKNOWN), "cannot connect to both listeners",
                  "");
         return;
@@ -431,7 +444,9 @@ bool fh_intruder_run(const struct fh_intruder_options *options,
         run(&intruder, server);
     }
     const bool whole = !fh_caller_is_stopped(&intruder.caller);
-    fh_caller_close(&intruder.caller);
+    for (int side = FH_SIDE_TENANT; side <= FH_SIDE_OPERATOR; side++) {
+        fh_client_destroy(intruder.caller.clients[side]);
+    }
     for (int i = 0; i < FH_TOKEN_COUNT; i++) {
         wipe(&intruder.tokens[i]);
         fh_buf_close(&intruder.tokens[i]);

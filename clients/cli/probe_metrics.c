@@ -6,7 +6,7 @@
 #include <string.h>
 
 #include "base/buf.h"
-#include "clients/cli/attacks.h"
+#include "clients/attack/attacks.h"
 #include "clients/cli/file.h"
 
 #define TEXT_BYTES_MAX 16384

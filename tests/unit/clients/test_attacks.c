@@ -8,7 +8,7 @@
 #include <cmocka.h>
 #include <string.h>
 
-#include "clients/cli/attacks.h"
+#include "clients/attack/attacks.h"
 #include "freehold/v1/data.pb-c.h"
 #include "freehold/v1/schema.pb-c.h"
 #include "freehold/v1/tenant_admin.pb-c.h"

@@ -8,8 +8,8 @@
 #include <string.h>
 
 #include "base/codec.h"
-#include "clients/cli/forgery.h"
-#include "clients/cli/marks.h"
+#include "clients/attack/forgery.h"
+#include "clients/attack/marks.h"
 #include "freehold/v1/audit.pb-c.h"
 #include "freehold/v1/data.pb-c.h"
 

@@ -1,6 +1,6 @@
 /* Happy path: the method's row builds the request that names what the attack wants. Failures: a
  * method that cannot name it, and memory. */
-#include "clients/cli/attacks.h"
+#include "clients/attack/attacks.h"
 
 #include <string.h>
 

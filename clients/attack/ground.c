@@ -3,13 +3,13 @@
  *
  * Failures: each call that fails, and canaries that have no records, is said in `why`.
  */
-#include "clients/cli/ground.h"
+#include "clients/attack/ground.h"
 
 #include <inttypes.h>
 #include <stdio.h>
 #include <string.h>
 
-#include "clients/cli/forgery.h"
+#include "clients/attack/forgery.h"
 #include "freehold/v1/audit.pb-c.h"
 #include "freehold/v1/data.pb-c.h"
 #include "freehold/v1/schema.pb-c.h"

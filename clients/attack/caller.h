@@ -1,16 +1,16 @@
 /* Calls to both listeners, each with a token and metadata of its own: the prober's hand.
  *
- * Blocking; one thread. Bounds: each call ends by the session's deadline and by the run's; a
+ * Blocking; one thread. Bounds: each call ends by its deadline and by the run's; a
  * passing failure is tried again CALLER_TRIES times.
  */
-#ifndef FH_CLIENTS_CLI_CALLER_H
-#define FH_CLIENTS_CLI_CALLER_H
+#ifndef FH_CLIENTS_ATTACK_CALLER_H
+#define FH_CLIENTS_ATTACK_CALLER_H
 
-#include "clients/cli/attacks.h"
-#include "clients/cli/session.h"
+#include "clients/attack/attacks.h"
+#include "clients/c/client.h"
 
 struct fh_caller {
-    struct fh_client *clients[2]; /* FH_SIDE_TENANT, FH_SIDE_OPERATOR */
+    struct fh_client *clients[2]; /* FH_SIDE_TENANT, FH_SIDE_OPERATOR; borrowed */
     int64_t call_us;
     int64_t deadline_at_us; /* monotonic */
     fh_client_stop_cb *stop_cb;
@@ -25,9 +25,6 @@ struct fh_caller_as {
     size_t header_count;
 };
 
-/* An exit code; what failed was said. The fields beside the clients are the caller's. */
-int fh_caller_open(struct fh_caller *caller, struct fh_session *session);
-void fh_caller_close(struct fh_caller *caller);
 bool fh_caller_is_stopped(const struct fh_caller *caller);
 /* The answer (fh_client_message_free()), or NULL; `status` says how it went either way. */
 ProtobufCMessage *fh_caller_call(struct fh_caller *caller, const struct fh_caller_as *as,

@@ -5,11 +5,11 @@
  * Makes one commit in each canary, once (an update of no field, with a request id computed from the
  * record's name, so that later runs find it made). One thread; everything lives in the arena.
  */
-#ifndef FH_CLIENTS_CLI_GROUND_H
-#define FH_CLIENTS_CLI_GROUND_H
+#ifndef FH_CLIENTS_ATTACK_GROUND_H
+#define FH_CLIENTS_ATTACK_GROUND_H
 
-#include "clients/cli/caller.h"
-#include "clients/cli/marks.h"
+#include "clients/attack/caller.h"
+#include "clients/attack/marks.h"
 
 struct fh_ground {
     struct fh_attack_ground attack;

@@ -4,8 +4,8 @@
  * Any message of the API can be searched: records are found wherever they are in it. Bounded:
  * FH_MARKS_MAX etags; of more, the rest is not known. Plain memory; one thread.
  */
-#ifndef FH_CLIENTS_CLI_MARKS_H
-#define FH_CLIENTS_CLI_MARKS_H
+#ifndef FH_CLIENTS_ATTACK_MARKS_H
+#define FH_CLIENTS_ATTACK_MARKS_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>

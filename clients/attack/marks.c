@@ -1,5 +1,5 @@
 /* Happy path: a message's fields are walked by its descriptor, down to the records. */
-#include "clients/cli/marks.h"
+#include "clients/attack/marks.h"
 
 #include <stdint.h>
 #include <string.h>

@@ -1,29 +1,10 @@
 /* Happy path: token and metadata are set, the call is made. Failures: of the transport, of a busy
  * server and of time are told from refusals by their status. */
-#include "clients/cli/caller.h"
+#include "clients/attack/caller.h"
 
 #include <string.h>
 
 #define CALLER_TRIES 3
-
-int fh_caller_open(struct fh_caller *caller, struct fh_session *session)
-{
-    int exit_code = FH_EXIT_OK;
-    for (int side = FH_SIDE_TENANT; side <= FH_SIDE_OPERATOR && exit_code == FH_EXIT_OK; side++) {
-        exit_code =
-            fh_session_connect(session, side == FH_SIDE_OPERATOR, NULL, &caller->clients[side]);
-        if (exit_code == FH_EXIT_OK) {
-            fh_client_set_stop(caller->clients[side], caller->stop_cb, caller->stop_arg);
-        }
-    }
-    return exit_code;
-}
-
-void fh_caller_close(struct fh_caller *caller)
-{
-    fh_client_destroy(caller->clients[FH_SIDE_TENANT]);
-    fh_client_destroy(caller->clients[FH_SIDE_OPERATOR]);
-}
 
 bool fh_caller_is_stopped(const struct fh_caller *caller)
 {

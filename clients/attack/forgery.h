@@ -4,8 +4,8 @@
  * tokens are secrets: who owns the buffers wipes them. FH_INVALID: the token is no JWT, or does
  * not have what would be changed.
  */
-#ifndef FH_CLIENTS_CLI_FORGERY_H
-#define FH_CLIENTS_CLI_FORGERY_H
+#ifndef FH_CLIENTS_ATTACK_FORGERY_H
+#define FH_CLIENTS_ATTACK_FORGERY_H
 
 #include "base/buf.h"
 #include "base/code.h"

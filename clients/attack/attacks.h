@@ -9,8 +9,8 @@
  * What an attack may do if nothing holds it: read or change the canaries' two records. Writes that
  * would meet A's own records are only validated. Pure but for the arena.
  */
-#ifndef FH_CLIENTS_CLI_ATTACKS_H
-#define FH_CLIENTS_CLI_ATTACKS_H
+#ifndef FH_CLIENTS_ATTACK_ATTACKS_H
+#define FH_CLIENTS_ATTACK_ATTACKS_H
 
 #include <protobuf-c/protobuf-c.h>
 #include <stdbool.h>

@@ -1,5 +1,5 @@
 /* Happy path: the token is cut at its two dots, one part is changed, all is joined again. */
-#include "clients/cli/forgery.h"
+#include "clients/attack/forgery.h"
 
 #include "base/codec.h"
 
