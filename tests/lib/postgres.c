@@ -456,8 +456,7 @@ static PGresult *run(struct fh_pgtest *pg, enum fh_pgtest_role role, const char 
     }
     (void)PQsetNoticeProcessor(*conn, ignore_notice_cb, NULL);
     PGresult *result = PQexec(*conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-    if (status != PGRES_TUPLES_OK && status != PGRES_COMMAND_OK) {
+    if (PQresultStatus(result) == PGRES_FATAL_ERROR) {
         (void)fprintf(stderr, "postgres harness: %s", PQresultErrorMessage(result));
         PQclear(result);
         return NULL;
@@ -475,38 +474,36 @@ bool fh_pgtest_exec(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *
     return ok;
 }
 
-bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *sql, char *out,
-                     size_t out_size)
+static bool value_of(PGresult *result, PGconn *conn, char *out, size_t size)
 {
-    PGconn *conn = NULL;
-    PGresult *result = run(pg, role, sql, &conn);
-    bool ok = result != NULL && PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
-    if (ok) {
-        (void)snprintf(out, out_size, "%s", PQgetvalue(result, 0, 0));
-    }
+    bool ok = PQntuples(result) > 0;
+    (void)snprintf(out, ok ? size : 0, "%s", ok ? PQgetvalue(result, 0, 0) : "");
     PQclear(result);
     PQfinish(conn);
     return ok;
 }
 
-bool fh_pgtest_value_in(struct fh_pgtest *pg, const char *database, const char *sql, char *out,
-                        size_t out_size)
+bool fh_pgtest_value(struct fh_pgtest *pg, enum fh_pgtest_role role, const char *sql, char *out,
+                     size_t size)
+{
+    PGconn *conn = NULL;
+    PGresult *result = run(pg, role, sql, &conn);
+    return value_of(result, conn, out, size);
+}
+
+static PGconn *connect_as(const struct fh_pgtest *pg, const char *database, const char *user,
+                          const char *password)
 {
     char port[16];
     (void)snprintf(port, sizeof(port), "%u", pg->port);
-    const char *keywords[] = {"host", "port", "dbname", "user", NULL};
-    const char *values[] = {pg->directory, port, database, role_names[FH_PGTEST_SUPERUSER], NULL};
-    PGconn *conn = PQconnectdbParams(keywords, values, 0);
-    PGresult *result = PQexec(conn, sql);
-    bool ok = PQresultStatus(result) == PGRES_TUPLES_OK && PQntuples(result) > 0;
-    if (ok) {
-        (void)snprintf(out, out_size, "%s", PQgetvalue(result, 0, 0));
-    } else {
-        (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
-    }
-    PQclear(result);
-    PQfinish(conn);
-    return ok;
+    return PQsetdbLogin(pg->directory, port, NULL, NULL, database, user, password);
+}
+
+bool fh_pgtest_value_in(struct fh_pgtest *pg, const char *database, const char *sql, char *out,
+                        size_t size)
+{
+    PGconn *conn = connect_as(pg, database, "postgres", NULL);
+    return value_of(PQexec(conn, sql), conn, out, size);
 }
 
 /* Each statement that the query gives, one after the other; false when one fails. */
@@ -516,8 +513,7 @@ static bool exec_each(PGconn *conn, const char *query)
     bool ok = PQresultStatus(statements) == PGRES_TUPLES_OK && PQntuples(statements) < HOMES_MAX;
     for (int i = 0; ok && i < PQntuples(statements); i++) {
         PGresult *result = PQexec(conn, PQgetvalue(statements, i, 0));
-        ok =
-            PQresultStatus(result) == PGRES_COMMAND_OK || PQresultStatus(result) == PGRES_TUPLES_OK;
+        ok = PQresultStatus(result) != PGRES_FATAL_ERROR;
         PQclear(result);
     }
     PQclear(statements);
@@ -528,7 +524,7 @@ bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
 {
     static const char *const queries[] = {
         "select format('drop database %I with (force)', datname) from pg_database where datname ~ "
-        "'^(t_[0-9a-f]{32}|fh_template_.*)$'",
+        "'^t_[0-9a-f]{32}$'",
         "select format('drop schema %I cascade', nspname) from pg_namespace where nspname ~ "
         "'^t_[0-9a-f]{32}$' or nspname = 'fh_shared'",
         "select format('revoke set on parameter session_replication_role from %1$I; drop owned by "
@@ -547,28 +543,11 @@ bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
     return ok;
 }
 
-bool fh_pgtest_reset_templates(struct fh_pgtest *pg)
-{
-    PGconn *conn = PQconnectdb(pg->dsn[FH_PGTEST_SUPERUSER][FH_PGTEST_UNIX]);
-    bool ok = PQstatus(conn) == CONNECTION_OK &&
-              exec_each(conn, "select format('drop database %I with (force)', datname) from "
-                              "pg_database where datname ~ '^fh_template_'");
-    if (!ok) {
-        (void)fprintf(stderr, "postgres harness: %s", PQerrorMessage(conn));
-    }
-    PQfinish(conn);
-    return ok;
-}
-
 const char *fh_pgtest_try(struct fh_pgtest *pg, const char *database, const char *user,
                           const char *password, const char *sql)
 {
     static char state[8];
-    char port[16];
-    (void)snprintf(port, sizeof(port), "%u", pg->port);
-    const char *keywords[] = {"host", "port", "dbname", "user", "password", NULL};
-    const char *values[] = {pg->directory, port, database, user, password, NULL};
-    PGconn *conn = PQconnectdbParams(keywords, values, 0);
+    PGconn *conn = connect_as(pg, database, user, password);
     if (PQstatus(conn) != CONNECTION_OK) {
         PQfinish(conn);
         return "connect";
@@ -604,8 +583,7 @@ struct fh_pgtest_session *fh_pgtest_session_open(struct fh_pgtest *pg, enum fh_p
 bool fh_pgtest_session_exec(struct fh_pgtest_session *session, const char *sql)
 {
     PGresult *result = PQexec(session->conn, sql);
-    ExecStatusType status = PQresultStatus(result);
-    bool ok = status == PGRES_COMMAND_OK || status == PGRES_TUPLES_OK;
+    bool ok = PQresultStatus(result) != PGRES_FATAL_ERROR;
     if (!ok) {
         (void)fprintf(stderr, "%s", PQerrorMessage(session->conn));
     }

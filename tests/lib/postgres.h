@@ -71,9 +71,9 @@ FH_MUST_CHECK bool fh_pgtest_value_in(struct fh_pgtest *pg, const char *database
 const char *fh_pgtest_try(struct fh_pgtest *pg, const char *database, const char *user,
                           const char *password, const char *sql);
 /* Drops every home: fh_shared, dedicated schemas and databases, the roles of tenants. Whoever is
- * connected to such a database is thrown out. */
+ * connected to such a database is thrown out. Templates of databases stay: the next test's homes
+ * may be made from them. */
 FH_MUST_CHECK bool fh_pgtest_reset_homes(struct fh_pgtest *pg);
-FH_MUST_CHECK bool fh_pgtest_reset_templates(struct fh_pgtest *pg); /* those databases alone */
 
 /* A connection of its own that stays open: holds locks of an open transaction, or just a place.
  * NULL and a message on stderr when it cannot be had. */

@@ -16,7 +16,7 @@ import homes
 CREATING = {
     ("pg", "schema"): ("pg.home.role", "pg.home.tables", "pg.home.committed"),
     ("pg", "database"): (
-        *("pg.home.role", "pg.home.database", "pg.home.database:2", "pg.home.database:3"),
+        *("pg.home.database", "pg.home.owned", "pg.home.role"),
         *("pg.home.inside", "pg.home.committed"),
     ),
     ("sqlite", "schema"): ("sqlite.home.tables", "sqlite.home.committed"),

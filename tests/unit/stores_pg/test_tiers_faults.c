@@ -96,12 +96,18 @@ static void test_crash_while_making_template(void **state)
         "select coalesce(substr(shobj_description(oid, 'pg_database'), 1, 17), 'half') || ' ' || "
         "datallowconn || ' ' || oid from pg_database where datname ~ '^fh_template_'";
     char left[64];
-    char now[64];
+    char now[128];
     struct fixture f;
     fixture_start(&f, NULL);
     tiers_traces(&f, before);
     for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
-        assert_true(fh_pgtest_reset_templates(f.pg));
+        if (i > 0) {
+            assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER,
+                                        "select 'drop database ' || datname from pg_database where "
+                                        "datname ~ '^fh_template_'",
+                                        now, sizeof(now)));
+            assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, now));
+        }
         fixture_close(&f);
         crash(&f, cases[i].point, FH_OP_HOME_CREATE, FH_TIER_DATABASE);
         assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER, there, left, sizeof(left)));
