@@ -20,6 +20,7 @@ from postgres import Cluster, programs
 HOMES = int(os.environ.get("FREEHOLD_BENCH_HOMES", "1000"))
 CREATED_AT_ONCE = 8
 TRAFFIC_TENANTS = 50
+TRAFFIC_THREADS = 2  # a tenant: a call that waits must not keep many others from being made
 TRAFFIC_ROWS = 20
 READS, WRITES = 400, 100  # a second, over all traffic's tenants together
 CALM_S = 8  # before a rollout under traffic, and behind it
@@ -126,7 +127,7 @@ class Homes:
                     fields={"payload": data.Value(string_value="0123456789abcdef" * 4)})))
         self.tokens = self.folder / "tokens"
         self.tokens.write_text("".join(self.server.tenant_token(tenant, "writer") + "\n"
-                                       for tenant in some))
+                                       for tenant in some) * TRAFFIC_THREADS)
         self.keys = self.folder / "keys"
         self.keys.write_text("".join(f"seed-{i}\n" for i in range(TRAFFIC_ROWS)))
 
