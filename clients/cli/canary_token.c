@@ -172,6 +172,8 @@ static enum fh_code await_end(const struct fh_token_source *source, pid_t pid, i
 static enum fh_code run(const struct fh_token_source *source, const char *uid, struct fh_buf *out,
                         struct fh_error *error)
 {
+    const struct sigaction heard = {.sa_handler = SIG_DFL};
+    struct sigaction before;
     int ends[2];
     pid_t pid = -1;
     int status = 0;
@@ -179,10 +181,14 @@ static enum fh_code run(const struct fh_token_source *source, const char *uid, s
     if (pipe2(ends, O_CLOEXEC) != 0) {
         return fh_error_set(error, FH_UNAVAILABLE, "no pipe for the token command");
     }
+    /* Where it is ignored, as a supervisor may have left it, a child's end is not told to anybody.
+     */
+    (void)sigaction(SIGCHLD, &heard, &before);
     const int rc = spawn(source, uid, ends[1], &pid);
     (void)close(ends[1]);
     if (rc != 0) {
         (void)close(ends[0]);
+        (void)sigaction(SIGCHLD, &before, NULL);
         return fh_error_set(error, FH_UNAVAILABLE, "the token command cannot be started: %s",
                             strerror(rc));
     }
@@ -198,6 +204,7 @@ static enum fh_code run(const struct fh_token_source *source, const char *uid, s
         while (waitpid(pid, &status, 0) < 0 && errno == EINTR) {
         }
     }
+    (void)sigaction(SIGCHLD, &before, NULL);
     if (code == FH_OK && (!WIFEXITED(status) || WEXITSTATUS(status) != 0)) {
         code = fh_error_set(error, FH_UNAVAILABLE, "the token command failed (status %d)",
                             WIFEXITED(status) ? WEXITSTATUS(status) : 128 + WTERMSIG(status));
