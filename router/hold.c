@@ -18,8 +18,8 @@
  */
 #include "router/hold.h"
 
-#include "base/alloc.h"
 #include "base/assert.h"
+#include "router/hold_queue.h"
 
 #define BACKOFF_MS_MAX 20
 #define PAUSE_US 1000
@@ -29,155 +29,21 @@
 
 enum state { RESTING, LOOKING_UP, PROBING, BACKING_OFF };
 
-static size_t queue_of(const struct fh_routed *routed)
-{
-    return routed->request.op == FH_OP_COMMIT ? 0 : 1;
-}
-
-static unsigned bit_of(const struct fh_routed *routed)
-{
-    return 1u << queue_of(routed);
-}
-
-/* The queues that a gate holds back, as bits. */
-static unsigned held_by(uint8_t gate)
-{
-    return gate == FH_GATE_ALL ? 3u : gate == FH_GATE_WRITES ? 1u : 0u;
-}
-
-static unsigned closed(const struct fh_hold *hold)
-{
-    return held_by(hold->local) | held_by(hold->foreign);
-}
-
-static struct fh_routed *front(const struct fh_list *queue)
-{
-    return fh_list_empty(queue) ? NULL : FH_CONTAINER_OF(queue->next, struct fh_routed, node);
-}
-
-/* The oldest in the queues of `bits`. */
-static struct fh_routed *first(const struct fh_hold *hold, unsigned bits)
-{
-    struct fh_routed *oldest = NULL;
-    for (size_t i = 0; i < FH_HOLD_QUEUES; i++) {
-        struct fh_routed *routed = (bits >> i & 1u) != 0 ? front(&hold->queues[i]) : NULL;
-        if (routed != NULL && (oldest == NULL || routed->order < oldest->order)) {
-            oldest = routed;
-        }
-    }
-    return oldest;
-}
-
-static struct fh_routed *first_to_drain(const struct fh_hold *hold)
-{
-    return first(hold, ~closed(hold));
-}
-
-/* Who may find out for the foreign gate. */
-static struct fh_routed *first_to_probe(const struct fh_hold *hold)
-{
-    return first(hold, held_by(hold->foreign) & ~held_by(hold->local));
-}
-
-static struct fh_hold *make(struct fh_router *router, struct fh_placement_entry *entry)
-{
-    struct fh_hold *hold = fh_calloc(1, sizeof(*hold));
-    if (hold == NULL) {
-        return NULL;
-    }
-    hold->entry = entry;
-    fh_list_init(&hold->draining);
-    for (size_t i = 0; i < FH_HOLD_QUEUES; i++) {
-        fh_list_init(&hold->queues[i]);
-    }
-    fh_list_push_back(&router->holds, &hold->node);
-    entry->hold = hold;
-    return hold;
-}
-
-static void drop(struct fh_router *router, struct fh_hold *hold)
-{
-    FH_ASSERT(hold->held == 0);
-    fh_list_remove(&hold->node);
-    fh_list_remove(&hold->draining);
-    fh_wheel_remove(&router->hold_wheel, &hold->timer);
-    hold->entry->hold = NULL;
-    fh_free(hold);
-}
-
-bool fh_hold_takes(const struct fh_placement_entry *entry, const struct fh_routed *routed)
-{
-    const struct fh_hold *hold = entry->hold;
-    return hold != NULL && ((closed(hold) & bit_of(routed)) != 0 || first_to_drain(hold) != NULL);
-}
-
-/* By order. New ones come last; those that come back are older than nearly all that wait. */
-static void insert(struct fh_list *queue, struct fh_routed *routed)
-{
-    struct fh_list *at = queue;
-    if (!fh_list_empty(queue) &&
-        FH_CONTAINER_OF(queue->prev, struct fh_routed, node)->order > routed->order) {
-        at = queue->next;
-        while (FH_CONTAINER_OF(at, struct fh_routed, node)->order < routed->order) {
-            at = at->next;
-        }
-    }
-    fh_list_push_back(at, &routed->node);
-}
-
-static void join(struct fh_routed *routed)
-{
-    struct fh_router *router = routed->router;
-    struct fh_placement_entry *entry = routed->entry;
-    struct fh_hold *hold = entry->hold;
-    FH_ASSERT(entry->in_flight > 0 && router->in_flight > 0);
-    FH_ASSERT(hold->probe != routed); /* nobody would send it, nor another in its place */
-    insert(&hold->queues[queue_of(routed)], routed);
-    entry->in_flight--;
-    router->in_flight--;
-    hold->held++;
-    router->held++;
-    if (routed->held_since_us == 0) {
-        routed->held_since_us = fh_router_now_us(router);
-        router->stats.held++;
-    }
-    fh_wheel_add(&router->wheel, &routed->timer,
-                 routed->cancelled ? 0 : routed->request.deadline_us);
-}
-
-static void unjoin(struct fh_routed *routed)
-{
-    struct fh_router *router = routed->router;
-    struct fh_placement_entry *entry = routed->entry;
-    struct fh_hold *hold = entry->hold;
-    FH_ASSERT(hold->held > 0 && router->held > 0);
-    fh_list_remove(&routed->node);
-    fh_wheel_remove(&router->wheel, &routed->timer);
-    entry->in_flight++;
-    router->in_flight++;
-    hold->held--;
-    router->held--;
-    int64_t waited_us = fh_router_now_us(router) - routed->held_since_us;
-    if (waited_us > router->stats.held_longest_us) {
-        router->stats.held_longest_us = waited_us;
-    }
-}
-
 void fh_hold_join(struct fh_routed *routed)
 {
-    join(routed);
+    fh_hold_queue_join(routed);
     fh_hold_update(routed->router, routed->entry);
 }
 
 void fh_hold_forsake(struct fh_routed *routed)
 {
-    unjoin(routed);
+    fh_hold_queue_leave(routed);
 }
 
 static bool may_drain(const struct fh_router *router, const struct fh_hold *hold)
 {
     return !hold->paused && hold->entry->in_flight < router->options.tenant_in_flight_max &&
-           first_to_drain(hold) != NULL;
+           fh_hold_first_to_drain(hold) != NULL;
 }
 
 static void rest(struct fh_router *router, struct fh_hold *hold)
@@ -198,11 +64,12 @@ void fh_hold_update(struct fh_router *router, struct fh_placement_entry *entry)
     if (hold == NULL) {
         return;
     }
-    if (hold->foreign != FH_GATE_OPEN && hold->probe == NULL && first_to_probe(hold) == NULL) {
+    if (hold->foreign != FH_GATE_OPEN && hold->probe == NULL &&
+        fh_hold_first_to_probe(hold) == NULL) {
         rest(router, hold);
     }
     if (hold->held == 0 && hold->local == FH_GATE_OPEN && hold->foreign == FH_GATE_OPEN) {
-        drop(router, hold);
+        fh_hold_drop(router, hold);
         return;
     }
     bool drains = !fh_list_empty(&hold->draining);
@@ -275,7 +142,7 @@ static void probe(struct fh_router *router, struct fh_placement_entry *entry)
     }
     do {
         hold = entry->hold;
-        routed = hold != NULL ? first_to_probe(hold) : NULL;
+        routed = hold != NULL ? fh_hold_first_to_probe(hold) : NULL;
     } while (routed != NULL && ended(routed));
     if (routed == NULL) {
         fh_hold_update(router, entry);
@@ -285,7 +152,7 @@ static void probe(struct fh_router *router, struct fh_placement_entry *entry)
         look(router, hold);
         return;
     }
-    unjoin(routed);
+    fh_hold_queue_leave(routed);
     hold->state = PROBING;
     hold->probe = routed;
     enum fh_code code = fh_route_send(routed);
@@ -294,7 +161,7 @@ static void probe(struct fh_router *router, struct fh_placement_entry *entry)
     }
     hold->probe = NULL;
     if (code == FH_FULL) {
-        join(routed);
+        fh_hold_queue_join(routed);
         back_off(router, hold, false);
         return;
     }
@@ -322,7 +189,7 @@ enum fh_code fh_hold_turned_away(struct fh_routed *routed, enum fh_code code)
 {
     struct fh_router *router = routed->router;
     struct fh_placement_entry *entry = routed->entry;
-    struct fh_hold *hold = entry->hold != NULL ? entry->hold : make(router, entry);
+    struct fh_hold *hold = entry->hold != NULL ? entry->hold : fh_hold_make(router, entry);
     if (hold == NULL) {
         return FH_NOMEM;
     }
@@ -332,13 +199,13 @@ enum fh_code fh_hold_turned_away(struct fh_routed *routed, enum fh_code code)
     }
     /* Behind the mover's gate it tells nothing new of the foreign one. But as the probe it did its
      * turn there as well, and those whom only that gate holds must not wait for it. */
-    bool local = (held_by(hold->local) & bit_of(routed)) != 0;
+    bool local = (fh_hold_held_by(hold->local) & fh_hold_bit_of(routed)) != 0;
     uint8_t gate = local ? FH_GATE_OPEN : gate_of(routed, code);
     hold->foreign = gate > hold->foreign ? gate : hold->foreign;
     if (was_probe) {
         probe_failed(router, hold, code);
     }
-    join(routed);
+    fh_hold_queue_join(routed);
     if (!local && hold->state == RESTING && code == FH_HELD) {
         back_off(router, hold, false);
     } else if (!local && hold->state == RESTING) {
@@ -352,11 +219,11 @@ enum fh_code fh_hold_wait_on(struct fh_routed *routed)
 {
     struct fh_router *router = routed->router;
     struct fh_placement_entry *entry = routed->entry;
-    struct fh_hold *hold = entry->hold != NULL ? entry->hold : make(router, entry);
+    struct fh_hold *hold = entry->hold != NULL ? entry->hold : fh_hold_make(router, entry);
     if (hold == NULL) {
         return FH_NOMEM;
     }
-    join(routed);
+    fh_hold_queue_join(routed);
     hold->foreign = FH_GATE_ALL;
     if (hold->state == RESTING) {
         back_off(router, hold, true);
@@ -369,7 +236,7 @@ enum fh_code fh_hold_wait_on(struct fh_routed *routed)
 static void pause_drain(struct fh_router *router, struct fh_routed *routed)
 {
     struct fh_hold *hold = ((struct fh_placement_entry *)routed->entry)->hold;
-    join(routed);
+    fh_hold_queue_join(routed);
     hold->paused = true;
     if (hold->state != BACKING_OFF) {
         set_timer(router, hold, PAUSE_US);
@@ -380,7 +247,7 @@ enum fh_code fh_hold_wait_for_room(struct fh_routed *routed)
 {
     struct fh_router *router = routed->router;
     struct fh_placement_entry *entry = routed->entry;
-    if (entry->hold == NULL && make(router, entry) == NULL) {
+    if (entry->hold == NULL && fh_hold_make(router, entry) == NULL) {
         return FH_NOMEM;
     }
     pause_drain(router, routed);
@@ -513,11 +380,11 @@ static size_t drain(struct fh_router *router, struct fh_placement_entry *entry, 
         if (entry->hold == NULL || !may_drain(router, entry->hold)) {
             return i;
         }
-        struct fh_routed *routed = first_to_drain(entry->hold);
+        struct fh_routed *routed = fh_hold_first_to_drain(entry->hold);
         if (ended(routed)) {
             continue;
         }
-        unjoin(routed);
+        fh_hold_queue_leave(routed);
         enum fh_code code = fh_route_send(routed);
         if (code == FH_FULL || (code != FH_OK && entry->status == FH_PLACEMENT_UNKNOWN)) {
             pause_drain(router, routed);
@@ -555,7 +422,7 @@ void fh_hold_close_all(struct fh_router *router)
     while ((node = fh_list_pop_front(&router->holds)) != NULL) {
         struct fh_hold *hold = FH_CONTAINER_OF(node, struct fh_hold, node);
         struct fh_placement_entry *entry = hold->entry;
-        drop(router, hold);
+        fh_hold_drop(router, hold);
         fh_placements_settle(&router->placements, entry);
     }
 }
@@ -563,7 +430,7 @@ void fh_hold_close_all(struct fh_router *router)
 enum fh_code fh_hold_close_local(struct fh_router *router, struct fh_placement_entry *entry,
                                  enum fh_gate gate)
 {
-    struct fh_hold *hold = entry->hold != NULL ? entry->hold : make(router, entry);
+    struct fh_hold *hold = entry->hold != NULL ? entry->hold : fh_hold_make(router, entry);
     if (hold == NULL) {
         return FH_NOMEM;
     }
