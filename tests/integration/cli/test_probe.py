@@ -165,6 +165,12 @@ def test_token_command(freehold, server, tokens):
     )
 
 
+def test_token_command_gets_no_descriptors(freehold):
+    """Connections to both listeners are open by then."""
+    run = freehold("probe", "--tier", "shared", "--token-command", "ls /proc/self/fd >&2", code=REFUSED)
+    assert run.err.split() == ["0", "1", "2", "3"]  # 3: of ls itself
+
+
 @pytest.mark.parametrize(
     "command, told",
     [("echo secret-word; false", "status 1"), ("true", "no token"), ("yes secret-word", "more than a token")],
