@@ -1,15 +1,14 @@
 /* Schema changes, on the owner's connection, one version after the other:
  *
  *   LOCK    begin, the home's advisory lock, look whether the system tables are there
- *   CHECK   the version (kept in fh_meta under the nil tenant)
- *   SIZE    where something could go ahead: how large the tables are, and a dedicated home's fence,
- *           for a first look
- *   AHEAD   large tables only, and before LOCK comes again: rolled back; then what has to look at
- *           every row, each statement looked for (an earlier attempt may have made it), and made
- *   RUN     system tables if there are none; the version's view renamed; a dedicated home's fence
- *           locked, told, and required to be as the guard says; the changes; version; commit
- *   UNDO    stored rows do not fit what was made ahead: all of that goes again, unless the home was
- *           changed, or is being, since this session lost its lock: then it is another's
+ *   CHECK   the version (kept in fh_meta under the nil tenant), and a dedicated home's fence: who
+ * is told that there is nothing to do was right about it, too SIZE    where something could go
+ * ahead: how large the tables are AHEAD   large tables only, and before LOCK comes again: rolled
+ * back; then what has to look at every row, each statement looked for (an earlier attempt may have
+ * made it), and made RUN     system tables if there are none; the version's view renamed; a
+ * dedicated home's fence locked, told, and required to be as the guard says; the changes; version;
+ * commit UNDO    stored rows do not fit what was made ahead: all of that goes again, unless the
+ * home was changed, or is being, since this session lost its lock: then it is another's
  *
  * Happy path of a small home: three round trips a version, and nothing outside of one transaction.
  *
@@ -44,23 +43,22 @@ static int64_t small_bytes(void)
     return SMALL_BYTES;
 }
 
-static enum fh_code check_result(struct fh_pg_op *op, const PGresult *result)
+static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_pg_schema_state *state = op->state;
-    enum fh_code code = fh_pg_version_read(result, &state->version);
-    op->request->as.schema.version_seen = state->version;
-    return code;
-}
-
-static enum fh_code size_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
-{
-    struct fh_pg_schema_state *state = op->state;
-    int64_t bytes = 0;
     if (index > 0) {
         return index == state->fence_at
                    ? fh_pg_move_check_fence(op, result, &op->request->as.schema.guard)
                    : FH_OK;
     }
+    enum fh_code code = fh_pg_version_read(result, &state->version);
+    op->request->as.schema.version_seen = state->version;
+    return code;
+}
+
+static enum fh_code size_result(struct fh_pg_schema_state *state, const PGresult *result)
+{
+    int64_t bytes = 0;
     enum fh_code code = fh_pg_field_int(result, 0, 0, &bytes);
     state->large = bytes > small_bytes();
     return code;
@@ -100,9 +98,9 @@ static enum fh_code schema_result(struct fh_pg_op *op, unsigned index, const PGr
     case STAGE_LOCK:
         return index == 3 ? fh_pg_field_bool(result, 0, 0, &state->exists) : FH_OK;
     case STAGE_CHECK:
-        return check_result(op, result);
+        return check_result(op, index, result);
     case STAGE_SIZE:
-        return size_result(op, index, result);
+        return size_result(state, result);
     case STAGE_RUN:
         return state->fence_at > 0 && index == state->fence_at
                    ? fh_pg_move_check_fence(op, result, &op->request->as.schema.guard)

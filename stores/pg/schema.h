@@ -31,7 +31,7 @@ struct fh_pg_schema_state {
     size_t at;    /* the step under way */
     bool missing; /* what LOOK found */
     bool invalid;
-    unsigned fence_at; /* which result of SIZE or RUN is the fence; 0: none */
+    unsigned fence_at; /* which result of CHECK or RUN is the fence; 0: none */
     unsigned sent;
     bool may_undo;    /* what UNDO_OPEN found */
     enum fh_code why; /* of UNDO */

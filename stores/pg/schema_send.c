@@ -120,18 +120,22 @@ static enum fh_code send_version(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return send_text(op, conn, text, NULL);
 }
 
+static enum fh_code send_check(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    enum fh_code code = send_version(op, conn);
+    return code == FH_OK && fh_pg_schema_is_dedicated(op) ? send_fence(op, conn, "") : code;
+}
+
 /* A namespace's tables are found by what they depend on, for pg_class has no index by namespace,
  * and reading all of it would cost a rollout the square of its homes. */
 static enum fh_code send_size(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    enum fh_code code =
-        send_namespace(op, conn,
-                       "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from pg_namespace n "
-                       "join pg_depend d on d.refclassid = 'pg_namespace'::regclass and d.refobjid "
-                       "= n.oid and d.classid = 'pg_class'::regclass join pg_class c on c.oid = "
-                       "d.objid where n.nspname = $1 and c.relkind = 'r' and left(c.relname, 3) <> "
-                       "'fh_'");
-    return code == FH_OK && fh_pg_schema_is_dedicated(op) ? send_fence(op, conn, "") : code;
+    return send_namespace(op, conn,
+                          "select coalesce(max(pg_relation_size(c.oid)), 0)::int8 from "
+                          "pg_namespace n join pg_depend d on d.refclassid = "
+                          "'pg_namespace'::regclass and d.refobjid = n.oid and d.classid = "
+                          "'pg_class'::regclass join pg_class c on c.oid = d.objid where n.nspname "
+                          "= $1 and c.relkind = 'r' and left(c.relname, 3) <> 'fh_'");
 }
 
 /* The fence locked, and a guard: what is sent behind it is skipped unless the fence is as required.
@@ -356,7 +360,7 @@ enum fh_code fh_pg_schema_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
     case STAGE_LOCK:
         return send_lock(op, conn);
     case STAGE_CHECK:
-        return send_version(op, conn);
+        return send_check(op, conn);
     case STAGE_SIZE:
         return send_size(op, conn);
     case STAGE_RUN:
