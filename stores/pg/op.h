@@ -68,6 +68,7 @@ struct fh_pg_op {
     bool working; /* a thread has it, and its request's arena */
     bool alone;   /* shares its Sync with nobody: a group it was in failed */
     unsigned attempts;
+    uint64_t tenant_hash; /* 0: not computed yet; for the connection it keeps to (pool.c) */
     const struct fh_pg_op_kind *suspected; /* what it was before it looks at the home's version */
     unsigned looks;                        /* that found nothing wrong (version.h) */
     enum fh_code code;

@@ -71,10 +71,19 @@ static struct fh_pg_conn *least_busy(struct fh_pg_lane *lane)
     return best;
 }
 
+/* Weight of a connection for a tenant: the two multipliers of SplitMix64 (Steele, Lea and Flood,
+ * 2014) spread one hash of the tenant over all of them. */
+static uint64_t weight_of(uint64_t tenant_hash, unsigned conn)
+{
+    return (tenant_hash ^ ((conn + 1) * UINT64_C(0x9e3779b97f4a7c15))) *
+           UINT64_C(0xbf58476d1ce4e5b9);
+}
+
 /* The ready connection that a dedicated home keeps to, as long as the same ones are ready: its
  * statements have names of their own there, and no connection can hold everybody's. NULL: it is
- * full, or the op is of a shared home. */
-static struct fh_pg_conn *keeps_to(struct fh_pg_lane *lane, const struct fh_pg_op *op)
+ * full, or the op is of a shared home. Asked for every op that others look past, so the tenant is
+ * hashed once. */
+static struct fh_pg_conn *keeps_to(struct fh_pg_lane *lane, struct fh_pg_op *op)
 {
     const struct fh_scope *scope = &op->request->scope;
     struct fh_pg_conn *best = NULL;
@@ -82,15 +91,15 @@ static struct fh_pg_conn *keeps_to(struct fh_pg_lane *lane, const struct fh_pg_o
     if (scope->home.tier != FH_TIER_SCHEMA) {
         return NULL;
     }
+    if (op->tenant_hash == 0) {
+        op->tenant_hash = fh_hash(scope->tenant.bytes, sizeof(scope->tenant.bytes)) | 1;
+    }
     for (unsigned i = 0; i < lane->count; i++) {
         struct fh_pg_conn *conn = &lane->conns[i];
-        unsigned char data[sizeof(scope->tenant.bytes) + 1];
         if (conn->state != FH_PG_CONN_READY || conn->broken) {
             continue;
         }
-        memcpy(data, scope->tenant.bytes, sizeof(scope->tenant.bytes));
-        data[sizeof(data) - 1] = (unsigned char)i;
-        uint64_t weight = fh_hash(data, sizeof(data));
+        uint64_t weight = weight_of(op->tenant_hash, i);
         if (best == NULL || weight > best_weight) {
             best = conn;
             best_weight = weight;
@@ -162,7 +171,7 @@ static struct fh_pg_op *first_of(const struct fh_pg_lane *lane)
 }
 
 /* Takes the first op and those behind it that may share its Sync: none that keeps to another
- * connection. */
+ * connection and can have it. Those whose own is full go where there is room, together. */
 static unsigned take_group(struct fh_pg_lane *lane, const struct fh_pg_conn *conn,
                            struct fh_pg_op **ops)
 {
@@ -179,7 +188,8 @@ static unsigned take_group(struct fh_pg_lane *lane, const struct fh_pg_conn *con
         if (op->kind != ops[0]->kind || op->alone) {
             continue;
         }
-        if (op->request->scope.home.tier == FH_TIER_SCHEMA && keeps_to(lane, op) != conn) {
+        const struct fh_pg_conn *own = keeps_to(lane, op);
+        if (own != NULL && own != conn) {
             continue;
         }
         fh_list_remove(&op->node);
