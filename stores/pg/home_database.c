@@ -82,24 +82,29 @@ static enum fh_code end_owners(struct fh_pg_site *site)
     return code;
 }
 
-static enum fh_code end_sessions(struct fh_pg_site *site)
+/* Of the logins, which are closed first where the database is there. */
+static enum fh_code end_sessions(struct fh_pg_site *site, bool closes)
 {
     static const char *const kinds[] = {"database", "database_reader"};
     enum fh_code code = FH_OK;
     for (size_t i = 0; i < 2 && code == FH_OK; i++) {
-        code = fh_pg_site_admin(site, "close_role", kinds[i], NULL);
+        if (closes) {
+            code = fh_pg_site_admin(site, "close_role", kinds[i], NULL);
+        }
         if (code == FH_OK) {
             code = fh_pg_site_admin(site, "end_sessions", kinds[i], NULL);
         }
     }
-    return code == FH_OK ? end_owners(site) : code;
+    return code;
 }
 
-/* Everything of the home's that is outside of it. */
-static enum fh_code drop_all(struct fh_pg_site *site)
+static enum fh_code drop_database(struct fh_pg_site *site)
 {
     char text[TEXT_SIZE];
-    enum fh_code code = end_sessions(site);
+    enum fh_code code = end_sessions(site, true);
+    if (code == FH_OK) {
+        code = end_owners(site);
+    }
     fh_fault_point("pg.erase.sessions");
     if (code == FH_OK) {
         (void)snprintf(text, sizeof(text), "drop database if exists \"%s\"", name_of(site));
@@ -110,6 +115,22 @@ static enum fh_code drop_all(struct fh_pg_site *site)
         }
     }
     fh_fault_point("pg.erase.database");
+    return code;
+}
+
+/* Everything of the home's that is outside of it. Our lock keeps no other store from making a
+ * database of that name, and logins of the same names, where there was none: so it is looked again,
+ * and without a database only what no database needs is dropped. */
+static enum fh_code drop_all(struct fh_pg_site *site)
+{
+    enum presence presence = ABSENT;
+    enum fh_code code = look(site, &presence);
+    if (code == FH_OK && presence == FOREIGN) {
+        return FH_OK;
+    }
+    if (code == FH_OK) {
+        code = presence == ABSENT ? end_sessions(site, false) : drop_database(site);
+    }
     if (code == FH_OK) {
         code = fh_pg_site_admin(site, "drop_role", "database_reader", NULL);
     }
@@ -165,7 +186,9 @@ static enum fh_code own(struct fh_pg_site *site)
     return fh_pg_blocking_run(&site->main, text);
 }
 
-static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_TEMPLATE_NAME_SIZE])
+/* Whether it was made here: else there is nothing to undo. */
+static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_TEMPLATE_NAME_SIZE],
+                                  bool *made)
 {
     char text[TEXT_SIZE];
     enum fh_code code = template[0] != '\0' ? copy_template(site, template) : FH_OK;
@@ -175,6 +198,13 @@ static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_T
                        "strategy wal_log",
                        name_of(site));
         code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
+    }
+    *made = code == FH_OK;
+    if (code != FH_OK && site->main.pq != NULL && strcmp(site->main.sqlstate, "42P04") == 0) {
+        /* not of ours, whose lock we have */
+        memset(site->main.error, 0, sizeof(*site->main.error));
+        code = fh_error_set(site->main.error, FH_HELD,
+                            "another store has made a database of the tenant's on this server");
     }
     fh_fault_point("pg.home.database");
     if (code == FH_OK) {
@@ -226,6 +256,7 @@ static enum fh_code make_inside(struct fh_pg_site *site, bool copied)
 static enum fh_code make(struct fh_pg_site *site)
 {
     char template[FH_PG_TEMPLATE_NAME_SIZE] = "";
+    bool made = false;
     /* The last commit, inside, is flushed, and with it what the log has before it: a crash leaves
      * nothing of the home without what came earlier. */
     enum fh_code code = fh_pg_blocking_run(&site->main, "set synchronous_commit = off");
@@ -233,10 +264,11 @@ static enum fh_code make(struct fh_pg_site *site)
         code = fh_pg_template_get(site, template);
     }
     if (code == FH_OK) { /* PUBLIC may connect to a new database, until own() is done */
-        code = fh_pg_site_admin(site, "close_role", "database", NULL);
+        code = fh_pg_site_admin(site, "drop_role", "database", NULL);
     }
+    fh_fault_point("pg.home.making");
     if (code == FH_OK) {
-        code = make_database(site, template);
+        code = make_database(site, template, &made);
     }
     if (code == FH_OK) {
         code = make_login(site);
@@ -245,7 +277,7 @@ static enum fh_code make(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = make_inside(site, template[0] != '\0');
     }
-    if (code == FH_OK || code == FH_OUTCOME_UNKNOWN || site->main.pq == NULL) {
+    if (code == FH_OK || code == FH_OUTCOME_UNKNOWN || site->main.pq == NULL || !made) {
         return code;
     }
     struct fh_error why = *site->main.error;

@@ -148,11 +148,41 @@ static void test_lost_lock(void **state)
     }
 }
 
+/* Whoever saw no database of the tenant's, and slept: another store of the server has made one
+ * meanwhile, to which nothing may happen. */
+static void test_made_meanwhile(void **state)
+{
+    (void)state;
+    static const struct {
+        const char *point;
+        enum fh_op op;
+        enum fh_code code;
+    } cases[] = {{"pg.home.looked", FH_OP_HOME_ERASE, FH_OK},
+                 {"pg.home.making", FH_OP_HOME_CREATE, FH_HELD}};
+    for (size_t i = 0; i < sizeof(cases) / sizeof(cases[0]); i++) {
+        struct fixture f;
+        fixture_start(&f, NULL);
+        prepare_other(&f);
+        fixture_close(&f);
+        pid_t sleeper = stopped(&f, cases[i].point, cases[i].op);
+        f.store = open_other(&f);
+        tiers_make(&f, FH_TIER_DATABASE, 0);
+        enum fh_code code = go_on(sleeper);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
+        fixture_close(&f); /* with its connections */
+        f.store = open_other(&f);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
+        assert_int_equal(code, cases[i].code);
+        fixture_stop(&f);
+    }
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_stores_of_one_server),
         cmocka_unit_test(test_lost_lock),
+        cmocka_unit_test(test_made_meanwhile),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
