@@ -114,7 +114,11 @@ static int spawn(const struct fh_token_source *source, const char *uid, int out_
 static enum fh_code may_go_on(const struct fh_token_source *source, int64_t until_us,
                               struct fh_error *error)
 {
-    if (fh_clock_monotonic_us(fh_clock_system()) >= until_us) {
+    const int64_t now_us = fh_clock_monotonic_us(fh_clock_system());
+    if (now_us >= source->deadline_at_us) {
+        return fh_error_set(error, FH_DEADLINE, "the run's time is over");
+    }
+    if (now_us >= until_us) {
         return fh_error_set(error, FH_DEADLINE, "the token command took longer than %d s",
                             FH_TOKEN_COMMAND_S);
     }

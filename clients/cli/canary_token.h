@@ -2,9 +2,9 @@
  * for servers hold no key to sign with.
  *
  * The command (--token-command) runs under /bin/sh with FREEHOLD_TENANT_UID and FREEHOLD_ROLES in
- * its environment, and prints the token. It has FH_TOKEN_COMMAND_S to do so, and is killed then, or
- * when the session's caller is to stop. Blocking; one thread. Tokens are secrets: who owns the
- * buffer wipes it.
+ * its environment, and prints the token. It has FH_TOKEN_COMMAND_S to do so, but no longer than the
+ * run has, and is killed then, or when the session's caller is to stop. Blocking; one thread.
+ * Tokens are secrets: who owns the buffer wipes it.
  */
 #ifndef FH_CLIENTS_CLI_CANARY_TOKEN_H
 #define FH_CLIENTS_CLI_CANARY_TOKEN_H
@@ -16,7 +16,8 @@
 
 struct fh_token_source {
     struct fh_session *session;
-    const char *command; /* NULL: development keys */
+    const char *command;    /* NULL: development keys */
+    int64_t deadline_at_us; /* of the run, by the monotonic clock */
     fh_client_stop_cb *stop_cb;
     void *stop_arg;
 };

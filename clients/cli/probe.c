@@ -137,6 +137,7 @@ static int run_levels(struct probe *probe, const Freehold__V1__ProbeReport *serv
     const struct fh_intruder_options options = {
         .tokens = {.session = probe->session,
                    .command = fh_args_value(probe->session->args, "token-command"),
+                   .deadline_at_us = probe->deadline_at_us,
                    .stop_cb = stop_cb,
                    .stop_arg = probe},
         .deadline_at_us = probe->deadline_at_us,

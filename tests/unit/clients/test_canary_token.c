@@ -19,11 +19,13 @@
 static struct fh_session session;
 static struct fh_buf token;
 static struct fh_error error;
+static int64_t deadline_at_us;
 
 static int set_up(void **state)
 {
     (void)state;
     error = (struct fh_error)FH_ERROR_INIT;
+    deadline_at_us = INT64_MAX;
     fh_buf_init(&token, FH_TOKEN_TEXT_MAX);
     return 0;
 }
@@ -38,8 +40,10 @@ static int tear_down(void **state)
 
 static enum fh_code get(const char *command, fh_client_stop_cb *stop_cb)
 {
-    const struct fh_token_source source = {
-        .session = &session, .command = command, .stop_cb = stop_cb};
+    const struct fh_token_source source = {.session = &session,
+                                           .command = command,
+                                           .deadline_at_us = deadline_at_us,
+                                           .stop_cb = stop_cb};
     const enum fh_code code = fh_token_source_get(&source, UID, &token, &error);
     assert_int_equal(waitpid(-1, NULL, WNOHANG), -1); /* nobody is left to be waited for */
     assert_int_equal(errno, ECHILD);
@@ -84,6 +88,16 @@ static void ends_what_goes_on_when_told(void **state)
     assert_int_equal(get("echo secret; exec sleep 600 >&-", stop_cb), FH_CANCELLED);
 }
 
+/* A run over many places must not wait for the command once for each. */
+static void has_no_longer_than_the_run(void **state)
+{
+    (void)state;
+    deadline_at_us = fh_clock_monotonic_us(fh_clock_system()) + 50000;
+    assert_int_equal(get("exec sleep 600", NULL), FH_DEADLINE);
+    assert_non_null(strstr(error.message, "the run's time"));
+    assert_int_equal(get("echo late; exec sleep 600", NULL), FH_DEADLINE);
+}
+
 /* Of a supervisor that ignores its children's ends it may have been inherited. */
 static void hears_of_the_end_where_ends_are_ignored(void **state)
 {
@@ -101,6 +115,7 @@ int main(void)
         TEST(takes_what_is_printed),
         TEST(refuses_what_is_none),
         TEST(ends_what_goes_on_when_told),
+        TEST(has_no_longer_than_the_run),
         TEST(hears_of_the_end_where_ends_are_ignored),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
