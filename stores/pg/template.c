@@ -177,9 +177,16 @@ static enum fh_code make(struct fh_pg_site *site, const struct template *templat
     char text[TEXT_SIZE];
     (void)snprintf(text, sizeof(text),
                    "create database \"%s\" template template0 encoding 'UTF8' locale 'C' strategy "
-                   "wal_log",
+                   "wal_log allow_connections false",
                    template->name);
     enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
+    if (code == FH_OK) { /* never PUBLIC's: while one session stays in it, nobody can copy it */
+        (void)snprintf(text, sizeof(text),
+                       "revoke all on database \"%s\" from public; alter database \"%s\" "
+                       "allow_connections true",
+                       template->name, template->name);
+        code = fh_pg_blocking_run(&site->main, text);
+    }
     fh_fault_point("pg.template.created");
     if (code == FH_OK) {
         code = fill(site, template, script);
@@ -187,9 +194,9 @@ static enum fh_code make(struct fh_pg_site *site, const struct template *templat
     fh_fault_point("pg.template.filled");
     if (code == FH_OK) { /* one transaction: whoever sees the comment sees it closed */
         (void)snprintf(text, sizeof(text),
-                       "alter database \"%s\" allow_connections false; revoke all on database "
-                       "\"%s\" from public; comment on database \"%s\" is '%s'",
-                       template->name, template->name, template->name, template->comment);
+                       "alter database \"%s\" allow_connections false; comment on database "
+                       "\"%s\" is '%s'",
+                       template->name, template->name, template->comment);
         code = fh_pg_blocking_run(&site->main, text);
     }
     fh_fault_point("pg.template.whole");

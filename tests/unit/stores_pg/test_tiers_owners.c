@@ -177,12 +177,44 @@ static void test_made_meanwhile(void **state)
     }
 }
 
+/* A template that is half made lets nobody in but the owner: a session that stays would keep all
+ * others from copying it. */
+static void test_half_template_closed(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"pg.template.created", "pg.template.filled"};
+    static const char *const none =
+        "select format('drop database %I', datname) from pg_database where datname ~ "
+        "'^fh_template_'";
+    char sql[128];
+    struct fixture f;
+    fixture_start(&f, NULL);
+    fixture_close(&f);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        if (fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER, none, sql, sizeof(sql))) {
+            assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, sql));
+        }
+        pid_t maker = stopped(&f, points[i], FH_OP_HOME_CREATE);
+        assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER, none, sql, sizeof(sql)));
+        const char *name = sql + strlen("drop database ");
+        assert_string_equal(tiers_sql(&f, name, "freehold_app", NULL, "select 1"), "connect");
+        assert_string_equal(tiers_sql(&f, name, "freehold_owner", NULL, "select 1"), "");
+        assert_int_equal(go_on(maker), FH_OK);
+        fixture_open(&f, 1);
+        assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, 1), FH_OK);
+        fixture_close(&f);
+    }
+    fixture_open(&f, 1);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_two_stores_of_one_server),
         cmocka_unit_test(test_lost_lock),
         cmocka_unit_test(test_made_meanwhile),
+        cmocka_unit_test(test_half_template_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
