@@ -299,10 +299,10 @@ static enum fh_code configure(struct fh_sqlite_conn *conn, struct fh_error *erro
                      "PRAGMA temp_store=MEMORY; PRAGMA cell_size_check=ON; PRAGMA cache_size=-%d",
                      is_alone(conn) ? FH_SQLITE_CACHE_SMALL_KIB : FH_SQLITE_CACHE_KIB);
     enum fh_code code = fh_sqlite_conn_exec(conn, sql, error);
-    if (code == FH_OK && conn->making) { /* one file at its end, and no shared memory beside it */
+    if (code == FH_OK && conn->making) { /* thrown away unless whole: synced once, at its end */
         return fh_sqlite_conn_exec(conn,
-                                   "PRAGMA locking_mode=EXCLUSIVE; PRAGMA journal_mode=WAL;"
-                                   "PRAGMA synchronous=OFF",
+                                   "PRAGMA locking_mode=EXCLUSIVE; PRAGMA synchronous=OFF;"
+                                   "PRAGMA journal_mode=MEMORY",
                                    error);
     }
     if (code != FH_OK || conn->role == FH_SQLITE_READER || conn->role == FH_SQLITE_CHECKER) {

@@ -1,5 +1,5 @@
 /* Happy path of a file: lock the directory -> nothing under the name -> make `<name>.new` whole,
- * fold its log, sync it -> rename -> sync the directory -> unlock.
+ * without a log, sync it -> rename -> sync the directory -> unlock.
  * Of its end: lock -> the fence goes, in the file -> unlink -> sync -> unlink what stood beside it.
  *
  * Failures: what is half made is removed before the answer; what a process that died left under
@@ -187,10 +187,8 @@ static enum fh_code fill_new(struct fh_sqlite_conn *maker, struct fh_request *re
     if (code == FH_OK) {
         code = fh_sqlite_statement_run(maker, FH_SQLITE_COMMIT, &request->error);
     }
-    if (code == FH_OK) { /* closing would do that, and say nothing when it fails */
-        int64_t busy = 0;
-        code =
-            fh_sqlite_conn_pragma(maker, "PRAGMA wal_checkpoint(TRUNCATE)", &busy, &request->error);
+    if (code == FH_OK) { /* whoever opens it finds a log wanted; there is none beside it yet */
+        code = fh_sqlite_conn_exec(maker, "PRAGMA journal_mode=WAL", &request->error);
     }
     fh_sqlite_conn_close(maker);
     return code;
