@@ -82,9 +82,9 @@ struct fh_pg_ddl_home {
 
 /* Namespace and system tables. `role` is the serving role. */
 void fh_pg_ddl_system(struct fh_pg_script *script, const char *home, const char *role);
-/* All that leads from one version to the next: first the fence's view gets the newer version's name,
- * which keeps out everybody who is still at the older one; then the changes. `from` NULL: nothing is
- * there; then `to` may be any version. `changes` is what fh_schema_changes() says. */
+/* All that leads from one version to the next: first the fence's view gets the newer version's
+ * name, which keeps out everybody who is still at the older one; then the changes. `from` NULL:
+ * nothing is there; then `to` may be any version. `changes` is what fh_schema_changes() says. */
 void fh_pg_ddl_upgrade(struct fh_pg_script *script, const struct fh_pg_ddl_home *home,
                        const struct fh_schema *from, const struct fh_schema *to,
                        const struct fh_schema_change *changes, size_t count);
