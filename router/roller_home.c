@@ -111,13 +111,13 @@ static bool is_passing(enum fh_code code)
 }
 
 /* It was begun, not only waited in the store for its turn, and came no version further in all the
- * time it had. */
+ * time it had, as far as is known: the first change of a home may not know where it began. */
 static bool is_overdue(const struct fh_roller_slot *slot, const struct fh_request *request)
 {
     uint32_t seen = request->as.schema.version_seen;
     return (request->code == FH_DEADLINE || request->code == FH_OUTCOME_UNKNOWN) &&
            fh_roller_now_us(slot->roller) >= request->deadline_us && seen > 0 &&
-           seen <= slot->home.version;
+           (slot->home.version == 0 || seen <= slot->home.version);
 }
 
 static void refuse(struct fh_roller_slot *slot, const char *why);

@@ -26,6 +26,7 @@ struct fixture {
     enum fh_code (*submit)(struct fh_store *store, struct fh_request *request);
     struct fh_request *change; /* that waits for the test to say how it ends */
     bool slow;                 /* changes do */
+    bool own;                  /* only those of tenants' own homes */
     size_t changes;
     bool done;
     struct fh_schemas_result result;
@@ -47,10 +48,11 @@ static int64_t monotonic_us(void *arg)
 
 static enum fh_code submit(struct fh_store *store, struct fh_request *request)
 {
-    if (request->op != FH_OP_SCHEMA_APPLY || !fixture->slow) {
+    if (request->op != FH_OP_SCHEMA_APPLY || !fixture->slow ||
+        (fixture->own && !fh_home_is_dedicated(&request->scope.home))) {
         return fixture->submit(store, request);
     }
-    assert_null(fixture->change); /* there is one home */
+    assert_null(fixture->change); /* there is one such home */
     assert_true(fixture->changes++ < CHANGES_MAX);
     fixture->change = request;
     return FH_OK;
@@ -129,6 +131,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
+    f->slow = false;
+    if (f->change != NULL) { /* of a test that failed */
+        fh_request_complete(f->change, FH_CANCELLED);
+    }
     f->world.done = false;
     fh_roller_close(f->roller, world_closed_cb, &f->world);
     world_wait(&f->world);
@@ -290,6 +296,36 @@ static uint32_t version_of(struct fixture *f, const struct fh_uuid *tenant,
     return request.as.fence.schema_version;
 }
 
+/* The first change of a home that nobody has asked for its version counts as well. */
+static void counts_from_the_first_change(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_home home;
+    struct fh_catalog_request request = {.op = FH_CATALOG_TENANT_CREATE};
+    const struct fh_uuid tenant = fh_uuid_v7(fh_clock_realtime_us(f->world.env.clock));
+    fh_home_of(FH_TIER_SCHEMA, &tenant, &home);
+    make_home(f, &tenant, &home, 1);
+    request.audit.actor = FH_STR("root");
+    request.as.tenant.uuid = tenant;
+    request.as.tenant.slug = FH_STR("acme");
+    request.as.tenant.placement =
+        (struct fh_placement){.store = "main", .epoch = 1, .generation = 1, .home = home};
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    request = (struct fh_catalog_request){.op = FH_CATALOG_TENANT_ADVANCE};
+    request.audit.actor = FH_STR("root");
+    request.as.advance.uuid = tenant;
+    request.as.advance.from_states = 1u << FH_TENANT_PROVISIONING;
+    request.as.advance.to = FH_TENANT_ACTIVE;
+    assert_int_equal(world_ask(&f->world, &request), FH_OK);
+    f->own = true;
+    start_slow(f);
+    for (size_t i = 0; i < 3; i++) {
+        end_change(f, FH_DEADLINE, 1, true);
+    }
+    assert_failed(f, 3);
+    resume(f);
+}
+
 /* Out of the shared home, into one of its own that is made at version 1; it is about to switch. */
 static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct fh_home *home)
 {
@@ -403,6 +439,7 @@ int main(void)
         TEST(fails_what_takes_too_long_three_times),
         TEST(goes_on_trying_what_was_not_begun_or_cut_short),
         TEST(asks_before_it_fails_a_home),
+        TEST(counts_from_the_first_change),
         TEST(follows_a_move_that_was_switching),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
