@@ -8,8 +8,10 @@
  *   survey -> canary (while the phase is before rolling) -> full, again until one finds nothing
  *   behind, before which nobody was switching (roller_switches.c) -> the end
  *
- * with a retry in between while homes wait. One pump does all: it is called after everything that
- * ends and by the tick, begins what can be begun, and looks whether the walk has come to its end.
+ * where the first full walk of a rollout that was taken over is not the last: what the worker
+ * before had begun may have ended in it; with a retry in between while homes wait. One pump does
+ * all: it is called after everything that ends and by the tick, begins what can be begun, and looks
+ * whether the walk has come to its end.
  *
  * Failures: more failed homes than the settings allow, or any in the canary, pause the rollout; so
  * do failed ones when nothing else is left. A worker that is told to stop, or learns that the
@@ -156,10 +158,12 @@ static void after_walk(struct fh_roller *roller)
         }
     } else if (roller->failed > 0) {
         pause_for(roller, ", all others are done");
-    } else if (walk->behind > 0) {
-        if (walk->index > 0) { /* what is not remembered must be asked, or no walk finds an end */
-            roller->untouched = false;
+    } else if (walk->behind > 0 || !roller->swept) {
+        if (walk->index > 0 || walk->behind == 0) { /* not only a new phase */
+            roller->untouched = false; /* what is not remembered must be asked, or it never ends */
+            roller->swept = true;
         }
+        walk->behind = 1; /* and who is switching is asked anew */
         fh_roller_walk_begin(roller, FH_ROLLER_FULL);
     } else if (roller->switches.count > 0) {
         (void)snprintf(roller->message, sizeof(roller->message),
@@ -249,6 +253,7 @@ static void begin_work(struct fh_roller *roller, const struct fh_rollout *rollou
     roller->flushed_us = roller->claimed_us;
     roller->last_done_us = roller->claimed_us;
     roller->untouched = rollout->phase == FH_ROLLOUT_PLANNED;
+    roller->swept = roller->untouched;
     roller->done_before = rollout->progress.homes_done;
     fh_roller_forget_all(roller);
     roller->failed = 0;

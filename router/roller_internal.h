@@ -140,6 +140,7 @@ struct fh_roller {
     const struct fh_schema *target;
     int64_t claimed_us;
     bool untouched;       /* when it was claimed, no home had been changed for it */
+    bool swept;           /* no change that another worker began ends any more unseen */
     uint64_t done_before; /* homes, when it was claimed */
     uint64_t failed;      /* homes, since it was claimed */
     int64_t last_done_us;

@@ -11,6 +11,9 @@
  * they are asked for again until they are over, and a walk that begins then sees where their
  * tenants live.
  *
+ * A home that another worker's last change brought to the version within the walk, behind the
+ * question, was not behind; so whoever took a rollout over walks once more (roller.c).
+ *
  * Failures: what the catalog did not answer is asked for again. Of more than
  * FH_ROLLER_SWITCHES_MAX, the rest is collected when those are over.
  */

@@ -25,8 +25,10 @@ struct fixture {
     struct fh_store_ops ops; /* the store's, but for schema changes */
     enum fh_code (*submit)(struct fh_store *store, struct fh_request *request);
     struct fh_request *change; /* that waits for the test to say how it ends */
-    bool slow;                 /* changes do */
-    bool own;                  /* only those of tenants' own homes */
+    struct fh_request *asked;  /* for the shared home's version: waits, too */
+    bool asks_wait;
+    bool slow; /* changes do */
+    bool own;  /* only those of tenants' own homes */
     size_t changes;
     bool done;
     struct fh_schemas_result result;
@@ -48,6 +50,12 @@ static int64_t monotonic_us(void *arg)
 
 static enum fh_code submit(struct fh_store *store, struct fh_request *request)
 {
+    if (request->op == FH_OP_FENCE_READ && fixture->asks_wait &&
+        !fh_home_is_dedicated(&request->scope.home)) {
+        fixture->asks_wait = false;
+        fixture->asked = request;
+        return FH_OK;
+    }
     if (request->op != FH_OP_SCHEMA_APPLY || !fixture->slow ||
         (fixture->own && !fh_home_is_dedicated(&request->scope.home))) {
         return fixture->submit(store, request);
@@ -77,10 +85,32 @@ static void wait(struct fixture *f)
     }
 }
 
+static void create_roller(struct fixture *f)
+{
+    struct fh_roller_options options;
+    fh_roller_options_init(&options);
+    options.poll_us = 20000;
+    options.beat_us = 20000;
+    assert_int_equal(fh_roller_create(&f->env, f->world.catalog, f->world.router, f->schemas,
+                                      &options, &f->roller),
+                     FH_OK);
+}
+
+static void close_roller(struct fixture *f)
+{
+    f->slow = false;
+    if (f->change != NULL) {
+        fh_request_complete(f->change, FH_CANCELLED);
+        f->change = NULL;
+    }
+    f->world.done = false;
+    fh_roller_close(f->roller, world_closed_cb, &f->world);
+    world_wait(&f->world);
+}
+
 static int set_up(void **state)
 {
     struct fixture *f = calloc(1, sizeof(*f)); /* NOLINT(fh-alloc): the test's own */
-    struct fh_roller_options options;
     static const struct fh_migration files[] = {
         {FH_STR("0001_packages.sql"), FH_STR("create table packages (id bigint primary key);")},
         {FH_STR("0002_weight.sql"), FH_STR("alter table packages add column weight bigint;")},
@@ -118,12 +148,7 @@ static int set_up(void **state)
             assert_int_equal(world_ask(&f->world, &over), FH_OK);
         }
     }
-    fh_roller_options_init(&options);
-    options.poll_us = 20000;
-    options.beat_us = 20000;
-    assert_int_equal(fh_roller_create(&f->env, f->world.catalog, f->world.router, f->schemas,
-                                      &options, &f->roller),
-                     FH_OK);
+    create_roller(f);
     *state = f;
     return 0;
 }
@@ -131,13 +156,10 @@ static int set_up(void **state)
 static int tear_down(void **state)
 {
     struct fixture *f = *state;
-    f->slow = false;
-    if (f->change != NULL) { /* of a test that failed */
-        fh_request_complete(f->change, FH_CANCELLED);
+    if (f->asked != NULL) { /* of a test that failed */
+        fh_request_complete(f->asked, FH_CANCELLED);
     }
-    f->world.done = false;
-    fh_roller_close(f->roller, world_closed_cb, &f->world);
-    world_wait(&f->world);
+    close_roller(f);
     world_close_parts(&f->world);
     fh_schemas_destroy(f->schemas);
     world_remove_dir(&f->world);
@@ -326,8 +348,23 @@ static void counts_from_the_first_change(void **state)
     resume(f);
 }
 
-/* Out of the shared home, into one of its own that is made at version 1; it is about to switch. */
-static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct fh_home *home)
+static void advance(struct fixture *f, struct fh_move *move, enum fh_move_phase to)
+{
+    while (move->phase != to) {
+        struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_ADVANCE};
+        request.audit.actor = FH_STR("root");
+        request.as.move_advance.uuid = move->uuid;
+        request.as.move_advance.generation = move->generation;
+        request.as.move_advance.from = move->phase;
+        request.as.move_advance.to = (enum fh_move_phase)(move->phase + 1);
+        assert_int_equal(world_ask(&f->world, &request), FH_OK);
+        *move = request.as.move_advance.move;
+    }
+}
+
+/* Out of the shared home, into one of its own that is made at version 1. */
+static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct fh_home *home,
+                               enum fh_move_phase phase)
 {
     struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_CREATE};
     assert_int_equal(world_create(&f->world, "acme", "one"), FH_OK);
@@ -348,16 +385,7 @@ static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct
     request.as.move_claim.worker = move.uuid;
     assert_int_equal(world_ask(&f->world, &request), FH_OK);
     move = request.as.move_claim.move;
-    while (move.phase != FH_MOVE_SWITCHING) {
-        request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_ADVANCE};
-        request.audit.actor = FH_STR("root");
-        request.as.move_advance.uuid = move.uuid;
-        request.as.move_advance.generation = move.generation;
-        request.as.move_advance.from = move.phase;
-        request.as.move_advance.to = (enum fh_move_phase)(move.phase + 1);
-        assert_int_equal(world_ask(&f->world, &request), FH_OK);
-        move = request.as.move_advance.move;
-    }
+    advance(f, &move, phase);
     return move;
 }
 
@@ -375,7 +403,7 @@ static void follows_a_move_that_was_switching(void **state)
     const struct fh_home shared = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
     struct fh_uuid tenant;
     struct fh_home home;
-    struct fh_move move = move_out(f, &tenant, &home);
+    struct fh_move move = move_out(f, &tenant, &home, FH_MOVE_SWITCHING);
     fh_roller_start(f->roller);
     while (rollout_of(f).message.len == 0) {
         lets_time_pass(f);
@@ -413,22 +441,45 @@ static void follows_a_move_that_was_switching(void **state)
     assert_int_equal(fh_store_submit(f->world.store, &fence), FH_OK);
     wait(f);
     assert_int_equal(fence.code, FH_OK);
-    enum fh_move_phase phase = FH_MOVE_SETTLED;
-    while (phase != FH_MOVE_DONE) { /* a home whose source is not erased yet waits */
-        request = (struct fh_catalog_request){.op = FH_CATALOG_MOVE_ADVANCE};
-        request.audit.actor = FH_STR("root");
-        request.as.move_advance.uuid = move.uuid;
-        request.as.move_advance.generation = move.generation;
-        request.as.move_advance.from = phase;
-        request.as.move_advance.to = (enum fh_move_phase)(phase + 1);
-        assert_int_equal(world_ask(&f->world, &request), FH_OK);
-        phase = request.as.move_advance.move.phase;
-    }
+    move = request.as.move_switch.move;
+    advance(f, &move, FH_MOVE_DONE); /* a home whose source is not erased yet waits */
     while (rollout_of(f).phase != FH_ROLLOUT_DONE) {
         lets_time_pass(f);
     }
     assert_int_equal(version_of(f, &tenant, &home), 2);
     assert_int_equal(rollout_of(f).message.len, 0);
+}
+
+/* What a dead worker had begun ends while its follower walks: the follower finds nothing behind,
+ * though a move began to switch before that, which no question of that walk's told. */
+static void follows_a_move_that_switched_under_a_dead_worker(void **state)
+{
+    struct fixture *f = *state;
+    struct fh_uuid tenant;
+    struct fh_home home;
+    struct fh_request ended = {.op = FH_OP_SCHEMA_APPLY,
+                               .as.schema.target = fh_schemas_current(f->schemas)};
+    struct fh_move move = move_out(f, &tenant, &home, FH_MOVE_PREPARING);
+    start_slow(f);
+    while (f->change == NULL) {
+        lets_time_pass(f);
+    }
+    close_roller(f);
+    create_roller(f);
+    f->asks_wait = true;
+    fh_roller_start(f->roller);
+    while (f->asked == NULL) {
+        lets_time_pass(f);
+    }
+    struct fh_request *asked = f->asked;
+    f->asked = NULL;
+    advance(f, &move, FH_MOVE_SWITCHING);
+    assert_int_equal(world_ask_store(&f->world, &ended), FH_OK);
+    assert_int_equal(f->submit(f->world.store, asked), FH_OK);
+    while (rollout_of(f).message.len == 0) { /* it waits for the move */
+        lets_time_pass(f);
+        assert_int_not_equal(rollout_of(f).phase, FH_ROLLOUT_DONE);
+    }
 }
 
 #define TEST(name) cmocka_unit_test_setup_teardown(name, set_up, tear_down)
@@ -441,6 +492,7 @@ int main(void)
         TEST(asks_before_it_fails_a_home),
         TEST(counts_from_the_first_change),
         TEST(follows_a_move_that_was_switching),
+        TEST(follows_a_move_that_switched_under_a_dead_worker),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
