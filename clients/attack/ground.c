@@ -22,7 +22,7 @@
 
 static bool fail(struct fh_ground *ground, const char *what, const char *why)
 {
-    (void)snprintf(ground->why, sizeof(ground->why), "%s%s%s", what, why != NULL ? ": " : "",
+    (void)snprintf(ground->why, sizeof(ground->why), "%.60s%s%.180s", what, why != NULL ? ": " : "",
                    why != NULL ? why : "");
     return false;
 }
