@@ -207,7 +207,7 @@ static void test_it_is_bounded(void **state)
 {
     struct suite *s = *state;
     const int batch = FH_COMMIT_WRITES_MAX;
-    char key[16];
+    char key[24];
     begin(s);
     for (int first = 0; first < 3 * batch; first += batch) {
         struct fh_write *writes = FH_ARENA_ARRAY(&s->arena, struct fh_write, FH_COMMIT_WRITES_MAX);
