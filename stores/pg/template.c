@@ -22,6 +22,8 @@
 #define COMMENT_SIZE (64 + 2 * EVP_MAX_MD_SIZE)
 /* Less than this until the deadline: it is left to somebody who has more. */
 #define TIME_US_MIN (5 * INT64_C(1000000))
+/* Of what is left until then, one step may take a part of that many: the home is to be made yet. */
+#define TIME_PARTS 4
 /* Older ones that one maker drops; each costs a checkpoint. */
 #define OLD_MAX 4
 
@@ -129,6 +131,22 @@ static enum fh_code unlock(struct fh_pg_site *site)
                               NULL);
 }
 
+static int64_t time_left_us(const struct fh_pg_site *site)
+{
+    return site->main.deadline_us - fh_clock_monotonic_us(site->main.clock);
+}
+
+/* A long statement is ended by the server, in time, and not by the deadline with the connection. */
+static enum fh_code bound(struct fh_pg_site *site)
+{
+    char text[24];
+    const char *params[] = {text};
+    int64_t ms = time_left_us(site) / TIME_PARTS / 1000;
+    (void)snprintf(text, sizeof(text), "%lld", (long long)(ms > 0 ? ms : 1)); /* 0: unbounded */
+    return fh_pg_blocking_ask(&site->main, "select set_config('statement_timeout', $1, false)",
+                              params, 1, false, NULL);
+}
+
 /* Under the lock. Those of lower versions, or (`name`) that one: never what is not ours. */
 static enum fh_code drop(struct fh_pg_site *site, const char *name)
 {
@@ -143,7 +161,10 @@ static enum fh_code drop(struct fh_pg_site *site, const char *name)
         "::int8 < $2::int8)) order by d.oid",
         params, 2, false, &found);
     for (int i = 0; code == FH_OK && i < PQntuples(found) && i < OLD_MAX; i++) {
-        code = fh_pg_blocking_ask(&site->main, PQgetvalue(found, i, 0), NULL, 0, false, NULL);
+        code = bound(site);
+        if (code == FH_OK) {
+            code = fh_pg_blocking_ask(&site->main, PQgetvalue(found, i, 0), NULL, 0, false, NULL);
+        }
     }
     PQclear(found);
     return code;
@@ -153,9 +174,10 @@ static enum fh_code fill(struct fh_pg_site *site, const struct template *templat
                          const struct fh_pg_script *script)
 {
     struct fh_pg_blocking inside;
-    enum fh_code code =
-        fh_pg_blocking_open(&inside, &site->pg->owner, template->name, site->main.clock,
-                            site->main.deadline_us, site->main.error);
+    enum fh_code code = fh_pg_blocking_open(
+        &inside, &site->pg->owner, template->name, site->main.clock,
+        site->main.deadline_us - time_left_us(site) / TIME_PARTS * (TIME_PARTS - 1),
+        site->main.error);
     if (code == FH_OK) {
         code = fh_pg_blocking_run(&inside,
                                   "begin; " FH_PG_SITE_DROP_PUBLIC
@@ -179,7 +201,10 @@ static enum fh_code make(struct fh_pg_site *site, const struct template *templat
                    "create database \"%s\" template template0 encoding 'UTF8' locale 'C' strategy "
                    "wal_log allow_connections false",
                    template->name);
-    enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
+    enum fh_code code = bound(site);
+    if (code == FH_OK) {
+        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
+    }
     if (code == FH_OK) { /* never PUBLIC's: while one session stays in it, nobody can copy it */
         (void)snprintf(text, sizeof(text),
                        "revoke all on database \"%s\" from public; alter database \"%s\" "
@@ -229,11 +254,6 @@ static enum fh_code make_sure(struct fh_pg_site *site, const struct template *te
     return code;
 }
 
-static bool has_time(const struct fh_pg_site *site)
-{
-    return site->main.deadline_us - fh_clock_monotonic_us(site->main.clock) >= TIME_US_MIN;
-}
-
 static enum fh_code get(struct fh_pg_site *site, const struct fh_pg_script *script,
                         struct template *template)
 {
@@ -246,12 +266,13 @@ static enum fh_code get(struct fh_pg_site *site, const struct fh_pg_script *scri
     if (code != FH_OK || state == TEMPLATE_WHOLE) {
         return code;
     }
-    if (state != TEMPLATE_OLD && has_time(site)) {
+    if (state != TEMPLATE_OLD && time_left_us(site) >= TIME_US_MIN) {
         code = try_lock(site, &locked);
     }
     if (locked) {
         code = make_sure(site, template, script);
-        enum fh_code unlocked = unlock(site);
+        enum fh_code unlocked = fh_pg_blocking_run(&site->main, "reset statement_timeout");
+        unlocked = unlocked == FH_OK ? unlock(site) : unlocked;
         code = code == FH_OK ? unlocked : code;
     }
     if (!locked || code != FH_OK) {
@@ -275,7 +296,7 @@ enum fh_code fh_pg_template_get(struct fh_pg_site *site, char out[FH_PG_TEMPLATE
         FH_LOG(site->pg->store.env->log, WARN, "store.no_template",
                FH_KV_TEXT("store", site->pg->store.name),
                FH_KV_TEXT("error", site->main.error->message));
-        memset(site->main.error, 0, sizeof(*site->main.error));
+        *site->main.error = (struct fh_error)FH_ERROR_INIT;
         template.name[0] = '\0';
         code = FH_OK;
     }

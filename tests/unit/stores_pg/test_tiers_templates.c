@@ -1,6 +1,8 @@
 /* Templates of tenants' databases: a home made from one is as one made without, and what is not
  * this store's, this version's and whole is never copied, nor anything else dropped. */
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 #include "stores/pg/keys.h"
@@ -166,7 +168,8 @@ static void test_equal(void **state)
     fixture_stop(&f);
 }
 
-static enum fh_code create_at(struct fixture *f, unsigned n, const struct fh_schema *schema)
+static enum fh_code create_at(struct fixture *f, unsigned n, const struct fh_schema *schema,
+                              int64_t ms)
 {
     struct call call;
     tiers_call(&call, f, FH_TIER_DATABASE, n);
@@ -174,7 +177,7 @@ static enum fh_code create_at(struct fixture *f, unsigned n, const struct fh_sch
     call.request.scope.schema = schema;
     call.request.as.home.fence =
         (struct fh_fence){.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN};
-    enum fh_code code = call_run(&call, 30000);
+    enum fh_code code = call_run(&call, ms);
     call_close(&call);
     return code;
 }
@@ -210,7 +213,7 @@ static void test_stale(void **state)
         assert_non_null(strstr(templates(&f), " false"));
     }
     mark(&f, name);
-    assert_int_equal(create_at(&f, n, &model_v2), FH_OK);
+    assert_int_equal(create_at(&f, n, &model_v2, 30000), FH_OK);
     assert_false(is_marked(&f, n++));
     template_name(&f, now);
     assert_string_not_equal(name, now); /* and the older one is gone */
@@ -241,7 +244,7 @@ static void test_not_ours(void **state)
     make(&f, 1);
     assert_false(is_marked(&f, 1));
     assert_non_null(strstr(templates(&f), name));
-    assert_int_equal(create_at(&f, 2, &model_v2), FH_OK);
+    assert_int_equal(create_at(&f, 2, &model_v2, 30000), FH_OK);
     assert_non_null(strstr(templates(&f), name));
     assert_non_null(strstr(templates(&f), "fh_template_1_v0_0000000000000000 half true"));
     assert_non_null(strstr(templates(&f), "fh_template_mine half true"));
@@ -276,6 +279,31 @@ static void test_two_makers(void **state)
     fixture_stop(&f);
 }
 
+/* Dropping a database waits for a checkpoint, and those may take longer than a request has: the
+ * home is made all the same. */
+static void test_slow_drop(void **state)
+{
+    (void)state;
+    char pid[24];
+    char name[64];
+    struct fixture f;
+    fixture_start(&f, NULL);
+    make(&f, 0);
+    template_name(&f, name);
+    assert_true(fh_pgtest_value(f.pg, FH_PGTEST_SUPERUSER,
+                                "select pid from pg_stat_activity where backend_type = "
+                                "'checkpointer'",
+                                pid, sizeof(pid)));
+    const pid_t checkpointer = (pid_t)strtol(pid, NULL, 10);
+    assert_int_equal(kill(checkpointer, SIGSTOP), 0);
+    enum fh_code code = create_at(&f, 1, &model_v2, 12000);
+    assert_int_equal(kill(checkpointer, SIGCONT), 0);
+    assert_int_equal(code, FH_OK);
+    assert_non_null(strstr(templates(&f), "freehold template, version 2, "));
+    assert_non_null(strstr(templates(&f), name)); /* until another one is made */
+    fixture_stop(&f);
+}
+
 static void test_checked(void **state)
 {
     (void)state;
@@ -299,9 +327,9 @@ static void test_checked(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_equal),    cmocka_unit_test(test_stale),
-        cmocka_unit_test(test_not_ours), cmocka_unit_test(test_two_makers),
-        cmocka_unit_test(test_checked),
+        cmocka_unit_test(test_equal),     cmocka_unit_test(test_stale),
+        cmocka_unit_test(test_not_ours),  cmocka_unit_test(test_two_makers),
+        cmocka_unit_test(test_slow_drop), cmocka_unit_test(test_checked),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
