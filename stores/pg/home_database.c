@@ -34,9 +34,10 @@ static enum fh_code open_inside(struct fh_pg_site *site, struct fh_pg_blocking *
                                site->main.deadline_us, site->main.error);
 }
 
-/* FOREIGN: another store's, whose database is on the same server. Names of databases are the
- * server's, and locks are not: neither may touch what the other made. */
-enum presence { ABSENT, PRESENT, INVALID, FOREIGN };
+/* CLOSED: so it is made, and nobody has said whose it is yet. FOREIGN: another store's, whose
+ * database is on the same server. Names of databases are the server's, and locks are not: neither
+ * may touch what the other made. */
+enum presence { ABSENT, PRESENT, INVALID, CLOSED, FOREIGN };
 
 /* A DROP DATABASE that was interrupted leaves one that nobody can connect to. */
 static enum fh_code look(struct fh_pg_site *site, enum presence *out)
@@ -47,7 +48,9 @@ static enum fh_code look(struct fh_pg_site *site, enum presence *out)
         &site->main,
         "select case when " FH_PG_IS_FOREIGN(
             "d.oid", "current_database()") " then 'foreign' when "
-                                           "datconnlimit = -2 then 'invalid' else 'valid' end from "
+                                           "datconnlimit = -2 then 'invalid' when not datallowconn "
+                                           "and shobj_description(d.oid, 'pg_database') is null "
+                                           "then 'closed' else 'valid' end from "
                                            "pg_database d where datname = $1",
         params, 1, value, sizeof(value));
     *out = value[0] == '\0' ? ABSENT : PRESENT;
@@ -55,6 +58,24 @@ static enum fh_code look(struct fh_pg_site *site, enum presence *out)
         *out = INVALID;
     } else if (value[0] == 'f') {
         *out = FOREIGN;
+    } else if (value[0] == 'c') {
+        *out = CLOSED;
+    }
+    return code;
+}
+
+/* One that is closed is opened, to be looked into, in the way of own(). */
+static enum fh_code look_for(struct fh_pg_site *site, enum presence *out)
+{
+    char text[TEXT_SIZE];
+    enum fh_code code = look(site, out);
+    if (code == FH_OK && *out == CLOSED) {
+        (void)snprintf(text, sizeof(text),
+                       "revoke all on database \"%s\" from public; alter database \"%s\" "
+                       "allow_connections true",
+                       name_of(site), name_of(site));
+        code = fh_pg_blocking_run(&site->main, text);
+        *out = PRESENT;
     }
     return code;
 }
@@ -162,8 +183,10 @@ static enum fh_code make_login(struct fh_pg_site *site)
 static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_TEMPLATE_NAME_SIZE])
 {
     char text[TEXT_SIZE];
-    (void)snprintf(text, sizeof(text), "create database \"%s\" template \"%s\" strategy wal_log",
-                   name_of(site), template);
+    (void)snprintf(
+        text, sizeof(text),
+        "create database \"%s\" template \"%s\" strategy wal_log allow_connections false",
+        name_of(site), template);
     enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
     if (code != FH_OK && code != FH_OUTCOME_UNKNOWN && site->main.pq != NULL) {
         memset(site->main.error, 0, sizeof(*site->main.error));
@@ -173,15 +196,16 @@ static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_T
     return code;
 }
 
-/* Says in the database whose it is (the server quotes its own name), and closes it to all others:
- * in one round trip, and one transaction. */
+/* Says in the database whose it is (the server quotes its own name), and opens it, but not to
+ * PUBLIC, to which a new one is: who once was in could stay, and keep it from ever being dropped.
+ * In one round trip, and one transaction. */
 static enum fh_code own(struct fh_pg_site *site)
 {
     char text[2 * TEXT_SIZE];
     (void)snprintf(text, sizeof(text),
                    "do $$ begin execute format('comment on database \"%1$s\" is %%L', "
                    "'" FH_PG_OWNED_BY "' || current_database()); end $$; revoke all on database "
-                   "\"%1$s\" from public",
+                   "\"%1$s\" from public; alter database \"%1$s\" allow_connections true",
                    name_of(site));
     return fh_pg_blocking_run(&site->main, text);
 }
@@ -195,7 +219,7 @@ static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_T
     if (code == FH_OK && template[0] == '\0') {
         (void)snprintf(text, sizeof(text),
                        "create database \"%s\" template template0 encoding 'UTF8' locale 'C' "
-                       "strategy wal_log",
+                       "strategy wal_log allow_connections false",
                        name_of(site));
         code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
     }
@@ -263,7 +287,7 @@ static enum fh_code make(struct fh_pg_site *site)
     if (code == FH_OK) {
         code = fh_pg_template_get(site, template);
     }
-    if (code == FH_OK) { /* PUBLIC may connect to a new database, until own() is done */
+    if (code == FH_OK) { /* one that is left: it logs in from its fence's row on */
         code = fh_pg_site_admin(site, "drop_role", "database", NULL);
     }
     fh_fault_point("pg.home.making");
@@ -326,7 +350,7 @@ enum fh_code fh_pg_database_home_create(struct fh_pg_site *site)
     enum presence presence = ABSENT;
     enum fh_code code = fh_pg_site_lock(site, true);
     if (code == FH_OK) {
-        code = look(site, &presence);
+        code = look_for(site, &presence);
     }
     if (code == FH_OK && presence == FOREIGN) {
         return fh_error_set(&site->request->error, FH_PRECONDITION,
@@ -372,7 +396,7 @@ enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
     enum presence presence = ABSENT;
     enum fh_code code = fh_pg_site_lock(site, true);
     if (code == FH_OK) {
-        code = look(site, &presence);
+        code = look_for(site, &presence);
     }
     if (code == FH_OK && presence == FOREIGN) {
         return FH_OK; /* ours is gone */

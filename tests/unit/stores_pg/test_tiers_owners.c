@@ -208,6 +208,32 @@ static void test_half_template_closed(void **state)
     fixture_stop(&f);
 }
 
+/* Nor does a tenant's database, before anybody is let in: who stayed would keep it from ever being
+ * dropped. */
+static void test_new_database_closed(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"pg.home.database", "pg.home.owned"};
+    struct fixture f;
+    struct fh_home home;
+    struct fh_uuid tenant = tiers_tenant(0);
+    fh_home_of(FH_TIER_DATABASE, &tenant, &home);
+    fixture_start(&f, NULL);
+    fixture_close(&f);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        pid_t maker = stopped(&f, points[i], FH_OP_HOME_CREATE);
+        assert_string_equal(tiers_sql(&f, home.name, "freehold_app", NULL, "select 1"), "connect");
+        assert_int_equal(go_on(maker), FH_OK);
+        assert_string_equal(tiers_sql(&f, home.name, "freehold_app", NULL, "select 1"), "connect");
+        fixture_open(&f, 1);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NOT_FOUND);
+        assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, 1), FH_OK);
+        fixture_close(&f);
+    }
+    fixture_open(&f, 1);
+    fixture_stop(&f);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
@@ -215,6 +241,7 @@ int main(void)
         cmocka_unit_test(test_lost_lock),
         cmocka_unit_test(test_made_meanwhile),
         cmocka_unit_test(test_half_template_closed),
+        cmocka_unit_test(test_new_database_closed),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
