@@ -2,8 +2,9 @@
  *
  *   the server's prober (ProbeService) -> attacks over RPC (intruder.h) -> report -> metrics
  *
- * With --every it does so again and again until SIGTERM or SIGINT, which are blocked and read from
- * a descriptor: they end a call under way, and the wait between two runs. Each run starts with the
+ * SIGTERM and SIGINT are blocked and seen by a descriptor: they end a call under way, and a token
+ * command, which is in a process group of its own; a single run then ends by them, as any command.
+ * With --every it runs again and again until then. Each run starts with the
  * settings read anew, so that neither a token's end nor a server's restart ends the worker.
  *
  * Failures: a run without a report is said, and counted, and does not end a worker.
@@ -31,7 +32,7 @@
 struct probe {
     struct fh_session *session;
     int64_t every_s;          /* 0: once */
-    int signals;              /* -1: once, and signals do as ever */
+    int signals;              /* readable when it is to end */
     const char *metrics_path; /* NULL: none */
     struct fh_probe_metrics metrics;
     int64_t deadline_at_us; /* of the run */
@@ -46,7 +47,7 @@ static int64_t now_us(void)
 static bool wait_for_end(const struct probe *probe, int timeout_ms)
 {
     struct pollfd ready = {.fd = probe->signals, .events = POLLIN};
-    return probe->signals >= 0 && poll(&ready, 1, timeout_ms) > 0;
+    return poll(&ready, 1, timeout_ms) > 0;
 }
 
 static bool stop_cb(void *arg)
@@ -178,16 +179,15 @@ static int run_once(struct probe *probe)
     return exit_code == FH_EXIT_OK ? metrics_code : exit_code;
 }
 
-static bool block_signals(struct probe *probe)
+static bool block_signals(struct probe *probe, sigset_t *ends)
 {
-    sigset_t ends;
-    (void)sigemptyset(&ends);
-    (void)sigaddset(&ends, SIGTERM);
-    (void)sigaddset(&ends, SIGINT);
-    if (sigprocmask(SIG_BLOCK, &ends, NULL) != 0) {
+    (void)sigemptyset(ends);
+    (void)sigaddset(ends, SIGTERM);
+    (void)sigaddset(ends, SIGINT);
+    if (sigprocmask(SIG_BLOCK, ends, NULL) != 0) {
         return false;
     }
-    probe->signals = signalfd(-1, &ends, SFD_CLOEXEC | SFD_NONBLOCK);
+    probe->signals = signalfd(-1, ends, SFD_CLOEXEC | SFD_NONBLOCK);
     return probe->signals >= 0;
 }
 
@@ -195,9 +195,6 @@ static bool block_signals(struct probe *probe)
 static int watch(struct probe *probe)
 {
     const struct fh_args *args = probe->session->args;
-    if (!block_signals(probe)) {
-        return fh_session_fail(probe->session, FH_EXIT_LOCAL, "cannot wait for signals");
-    }
     do {
         fh_session_close(probe->session);
         if (fh_session_open(probe->session, args) == FH_EXIT_OK) {
@@ -207,20 +204,28 @@ static int watch(struct probe *probe)
             (void)write_metrics(probe);
         }
     } while (!wait_for_end(probe, (int)(probe->every_s * 1000)));
-    (void)close(probe->signals);
     return FH_EXIT_OK;
 }
 
 static int probe_run(struct fh_session *session)
 {
     const char *every = fh_args_value(session->args, "every");
-    struct probe probe = {
-        .session = session, .signals = -1, .metrics_path = fh_args_value(session->args, "metrics")};
+    struct probe probe = {.session = session,
+                          .metrics_path = fh_args_value(session->args, "metrics")};
+    sigset_t ends;
     if (every != NULL && (!fh_text_to_duration_s(every, &probe.every_s) || probe.every_s < 1 ||
                           probe.every_s > EVERY_S_MAX)) {
         return fh_session_fail(session, FH_EXIT_USAGE, "--every is like 60s, 5m or 1h, up to 7d");
     }
-    return every != NULL ? watch(&probe) : run_once(&probe);
+    if (!block_signals(&probe, &ends)) {
+        return fh_session_fail(session, FH_EXIT_LOCAL, "cannot wait for signals");
+    }
+    const int exit_code = every != NULL ? watch(&probe) : run_once(&probe);
+    (void)close(probe.signals);
+    if (every == NULL) { /* what came meanwhile ends us now */
+        (void)sigprocmask(SIG_UNBLOCK, &ends, NULL);
+    }
+    return exit_code;
 }
 
 static const struct fh_option probe_options[] = {

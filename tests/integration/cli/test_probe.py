@@ -293,6 +293,18 @@ def test_worker_is_ended_while_it_waits_for_a_token(freehold):
     assert run.end(OK).out == ""
 
 
+def test_token_command_ends_with_a_single_run(freehold):
+    """The command is no terminal's foreground job: interrupting the probe must end it, too."""
+    run = freehold.start("probe", "--tier", "shared", "--token-command", "echo $$ >&2; exec sleep 600")
+    ready, _, _ = select.select([run.process.stderr], [], [], PATIENCE)
+    assert ready
+    pid = int(run.process.stderr.readline())
+    run.process.send_signal(signal.SIGINT)
+    assert run.end(-signal.SIGINT).out == ""
+    with pytest.raises(ProcessLookupError):
+        os.kill(pid, 0)
+
+
 @pytest.mark.parametrize("words", [["--every", "0s"], ["--every", "soon"], ["--every", "99d"], ["--tier", "none"]])
 def test_wrong_usage(freehold, words):
     freehold("probe", *words, code=USAGE)
