@@ -16,8 +16,8 @@ import homes
 CREATING = {
     ("pg", "schema"): ("pg.home.role", "pg.home.tables", "pg.home.committed"),
     ("pg", "database"): (
-        *("pg.home.database", "pg.home.owned", "pg.home.role"),
-        *("pg.home.inside", "pg.home.committed"),
+        *("pg.home.making", "pg.home.database", "pg.home.owned"),
+        *("pg.home.role", "pg.home.inside", "pg.home.committed"),
     ),
     ("sqlite", "schema"): ("sqlite.home.tables", "sqlite.home.committed"),
     ("sqlite", "database"): ("sqlite.home.filled", "sqlite.home.named"),

@@ -1,11 +1,14 @@
 /* A roller over a real catalog file and a store of the memory engine that can be made to fail, with
- * hundreds of homes at version 1; and how tests steer and look at them. cmocka's assertions inside:
- * include behind its header. */
+ * hundreds of homes at version 1; and how tests steer and look at them. */
 #ifndef FH_TESTS_UNIT_ROUTER_ROLLING_H
 #define FH_TESTS_UNIT_ROUTER_ROLLING_H
 
+#include <setjmp.h>
+#include <stdarg.h>
 #include <stdio.h>
 #include <stdlib.h>
+
+#include <cmocka.h>
 
 #include "base/alloc.h"
 #include "router/roller.h"
