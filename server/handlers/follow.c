@@ -95,6 +95,9 @@ static bool is_over(const struct follower *follower)
 static void look(struct follower *follower, const struct fh_catalog_request *seen)
 {
     bool last = is_over(follower);
+    if (follower->what == FH_FOLLOWED_ROLLOUT) { /* the newest, at the first look, stays the one */
+        follower->uuid = seen->as.rollout_get.rollout.uuid;
+    }
     if (follower->seen && beat_of(seen) == follower->beat_seen && !last) {
         return;
     }

@@ -16,7 +16,7 @@
 
 enum fh_followed {
     FH_FOLLOWED_MOVE,
-    FH_FOLLOWED_ROLLOUT, /* nil: the newest */
+    FH_FOLLOWED_ROLLOUT, /* nil: the one that is newest at the first look */
 };
 
 /* What was asked of the catalog, answered (as.move_get.move, as.rollout_get.rollout), its texts
