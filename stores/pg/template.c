@@ -19,6 +19,9 @@
 #include "stores/pg/keys.h"
 
 #define TEXT_SIZE 512
+/* Of what is in a template besides the statements digested: encoding and locale, no schema public.
+ * To be changed with any of these. */
+#define FORMAT "1"
 #define COMMENT_SIZE (64 + 2 * EVP_MAX_MD_SIZE)
 /* Less than this until the deadline: it is left to somebody who has more. */
 #define TIME_US_MIN (5 * INT64_C(1000000))
@@ -53,6 +56,7 @@ static enum fh_code digest(const struct fh_pg_site *site, const struct fh_pg_scr
         return FH_NOMEM;
     }
     bool ok = EVP_DigestInit_ex(context, EVP_sha256(), NULL) == 1 &&
+              EVP_DigestUpdate(context, FORMAT, strlen(FORMAT)) == 1 &&
               EVP_DigestUpdate(context, script->text.data, script->text.len) == 1 &&
               (owner == NULL || EVP_DigestUpdate(context, owner, strlen(owner)) == 1) &&
               EVP_DigestFinal_ex(context, bytes, &len) == 1;
