@@ -1,5 +1,7 @@
 /* Happy path: the request goes to the thread of its home's file; the thread takes a batch, puts
  * together what is of one file, and lets the file's writer or reader run it.
+ * A schema change of the database tier is noted while it is under way, and its home's later writes
+ * are kept until fh_sqlite_lanes_done() hears of its end.
  *
  * Failures: no memory for a file's connections is FH_NOMEM for its requests; everything else is the
  * writer's and the reader's to tell. When a lane has as many files as it may, the one longest
@@ -13,9 +15,9 @@
 #include "base/assert.h"
 
 #define TIDY_EVERY_MS 15000
-/* Of a home: file, log and its index for writing; file and log for erasing; the same for reading.
- */
-#define DESCRIPTORS_PER_HOME 7
+/* Of a home: file, log and its index for writing; file and log for erasing, for reading, and for
+ * schema changes. */
+#define DESCRIPTORS_PER_HOME 9
 
 /* Compared as bytes: no padding. */
 struct place_key {
@@ -31,6 +33,19 @@ struct fh_sqlite_file {
     struct fh_sqlite_writer writer; /* of a writing lane */
     struct fh_sqlite_reader reader; /* of a reading lane */
 };
+
+/* A schema change of the database tier, from submit until it is done. */
+struct change {
+    struct place_key key;
+    const struct fh_request *request;
+    struct fh_list held; /* the home's later writes; struct fh_work, no worker's */
+};
+
+static struct fh_str change_key_of(const void *item)
+{
+    const struct change *change = item;
+    return (struct fh_str){.data = (const char *)&change->key, .len = sizeof(change->key)};
+}
 
 static struct fh_str key_of(const void *item)
 {
@@ -224,12 +239,14 @@ static void lane_run(void *ctx, struct fh_work **items, size_t count)
 
 /* Loop */
 
-static void init_lane(struct fh_sqlite_lanes *lanes, struct fh_sqlite_lane *lane, bool writes,
-                      uint32_t files_max)
+static void init_lane(struct fh_sqlite_lanes *lanes, struct fh_sqlite_lane *lane, const char *name,
+                      bool writes, uint32_t files_max)
 {
     *lane = (struct fh_sqlite_lane){
         .lanes = lanes,
+        .name = name,
         .writes = writes,
+        .taken_max = FH_SQLITE_LANE_BATCH_MAX,
         .files_max = files_max > 0 ? files_max : 1,
     };
     fh_map_init(&lane->files, (size_t)lane->files_max + FH_SQLITE_BRIDGE_FILES, key_of);
@@ -269,11 +286,15 @@ void fh_sqlite_lanes_init(struct fh_sqlite_lanes *lanes, const struct fh_env *en
         .queue_max = config->queue_max,
         .reader_count = config->readers,
     };
+    fh_map_init(&lanes->changes, config->queue_max, change_key_of);
     for (uint32_t i = 0; i < FH_SQLITE_WRITE_LANES; i++) {
-        init_lane(lanes, &lanes->writers[i], true, open_max / FH_SQLITE_WRITE_LANES);
+        uint32_t files_max = open_max / FH_SQLITE_WRITE_LANES;
+        init_lane(lanes, &lanes->writers[i], "fh-sqlite-hw", true, files_max);
+        init_lane(lanes, &lanes->changers[i], "fh-sqlite-hc", true, files_max);
+        lanes->changers[i].taken_max = 1; /* nobody's writes wait for another home's change */
     }
     for (uint32_t i = 0; i < lanes->reader_count; i++) {
-        init_lane(lanes, &lanes->readers[i], false, open_max / lanes->reader_count);
+        init_lane(lanes, &lanes->readers[i], "fh-sqlite-hr", false, open_max / lanes->reader_count);
     }
 }
 
@@ -296,6 +317,7 @@ static void tidy_cb(uv_timer_t *timer)
     struct fh_sqlite_lanes *lanes = timer->data;
     for (uint32_t i = 0; i < FH_SQLITE_WRITE_LANES; i++) {
         tidy(&lanes->writers[i]);
+        tidy(&lanes->changers[i]);
     }
     for (uint32_t i = 0; i < lanes->reader_count; i++) {
         tidy(&lanes->readers[i]);
@@ -313,22 +335,13 @@ static void start_timer(struct fh_sqlite_lanes *lanes)
     FH_ASSERT(failed == 0);
 }
 
-enum fh_code fh_sqlite_lanes_submit(struct fh_sqlite_lanes *lanes, struct fh_request *request,
-                                    bool writes)
+static enum fh_code submit_to(struct fh_sqlite_lane *lane, struct fh_request *request)
 {
-    struct fh_uuid tenant;
-    bool dedicated = fh_home_tenant(&request->scope.home, &tenant);
-    FH_ASSERT(dedicated);
-    uint8_t last = tenant.bytes[sizeof(tenant.bytes) - 1];
-    uint32_t number =
-        request->scope.home.tier == FH_TIER_SCHEMA ? last % FH_SQLITE_BRIDGE_FILES : last;
-    struct fh_sqlite_lane *lane = writes ? &lanes->writers[number % FH_SQLITE_WRITE_LANES]
-                                         : &lanes->readers[number % lanes->reader_count];
+    struct fh_sqlite_lanes *lanes = lane->lanes;
     if (lane->worker == NULL) {
         /* And one for what makes it tidy. */
-        enum fh_code code = fh_worker_start(
-            lanes->env->loop, writes ? "fh-sqlite-hw" : "fh-sqlite-hr", lanes->queue_max + 1,
-            FH_SQLITE_LANE_BATCH_MAX, lane_run, lane, &lane->worker);
+        enum fh_code code = fh_worker_start(lanes->env->loop, lane->name, lanes->queue_max + 1,
+                                            lane->taken_max, lane_run, lane, &lane->worker);
         if (code != FH_OK) {
             return fh_error_set(&request->error, code, "a thread could not be started");
         }
@@ -339,11 +352,97 @@ enum fh_code fh_sqlite_lanes_submit(struct fh_sqlite_lanes *lanes, struct fh_req
     return fh_worker_submit(lane->worker, &request->work);
 }
 
+static bool is_change(const struct fh_request *request)
+{
+    return request->op == FH_OP_SCHEMA_APPLY && request->scope.home.tier == FH_TIER_DATABASE;
+}
+
+/* The schema change that is under way in the request's home; NULL: none. */
+static struct change *change_of(const struct fh_sqlite_lanes *lanes,
+                                const struct fh_request *request)
+{
+    if (request->scope.home.tier != FH_TIER_DATABASE || lanes->changes.count == 0) {
+        return NULL;
+    }
+    struct place_key key = key_for(&request->scope.home);
+    return fh_map_get(&lanes->changes,
+                      (struct fh_str){.data = (const char *)&key, .len = sizeof(key)});
+}
+
+static enum fh_code submit_change(struct fh_sqlite_lane *lane, struct fh_request *request)
+{
+    struct fh_sqlite_lanes *lanes = lane->lanes;
+    struct change *change = fh_calloc(1, sizeof(*change));
+    if (change == NULL) {
+        return fh_error_set(&request->error, FH_NOMEM, "out of memory");
+    }
+    change->key = key_for(&request->scope.home);
+    change->request = request;
+    fh_list_init(&change->held);
+    enum fh_code code = fh_map_put(&lanes->changes, change);
+    if (code == FH_OK) {
+        code = submit_to(lane, request);
+        if (code == FH_OK) {
+            return FH_OK;
+        }
+        fh_map_remove(&lanes->changes, change_key_of(change));
+    }
+    fh_free(change);
+    return code;
+}
+
+enum fh_code fh_sqlite_lanes_submit(struct fh_sqlite_lanes *lanes, struct fh_request *request,
+                                    bool writes)
+{
+    struct fh_uuid tenant;
+    bool dedicated = fh_home_tenant(&request->scope.home, &tenant);
+    FH_ASSERT(dedicated);
+    uint8_t last = tenant.bytes[sizeof(tenant.bytes) - 1];
+    uint32_t number =
+        request->scope.home.tier == FH_TIER_SCHEMA ? last % FH_SQLITE_BRIDGE_FILES : last;
+    if (lanes->stopping) {
+        return FH_SHUTTING_DOWN;
+    }
+    if (!writes) {
+        return submit_to(&lanes->readers[number % lanes->reader_count], request);
+    }
+    struct change *change = change_of(lanes, request);
+    if (change != NULL) {
+        fh_list_push_back(&change->held, &request->work.node);
+        return FH_OK;
+    }
+    if (is_change(request)) {
+        return submit_change(&lanes->changers[number % FH_SQLITE_WRITE_LANES], request);
+    }
+    return submit_to(&lanes->writers[number % FH_SQLITE_WRITE_LANES], request);
+}
+
+void fh_sqlite_lanes_done(struct fh_sqlite_lanes *lanes, const struct fh_request *request)
+{
+    struct change *change = is_change(request) ? change_of(lanes, request) : NULL;
+    if (change == NULL || change->request != request) { /* it was kept, and then refused */
+        return;
+    }
+    fh_map_remove(&lanes->changes, change_key_of(change));
+    struct fh_list *node;
+    while ((node = fh_list_pop_front(&change->held)) != NULL) { /* the caller bounds them */
+        struct fh_work *work = FH_CONTAINER_OF(node, struct fh_work, node);
+        struct fh_request *next = FH_CONTAINER_OF(work, struct fh_request, work);
+        enum fh_code code = fh_sqlite_lanes_submit(lanes, next, true);
+        if (code != FH_OK) {
+            next->code = code;
+            work->done_cb(work);
+        }
+    }
+    fh_free(change);
+}
+
 uint32_t fh_sqlite_lanes_connections(const struct fh_sqlite_lanes *lanes)
 {
     uint32_t count = 0;
     for (uint32_t i = 0; i < FH_SQLITE_WRITE_LANES; i++) {
         count += __atomic_load_n(&lanes->writers[i].open, __ATOMIC_RELAXED);
+        count += __atomic_load_n(&lanes->changers[i].open, __ATOMIC_RELAXED);
     }
     for (uint32_t i = 0; i < lanes->reader_count; i++) {
         count += __atomic_load_n(&lanes->readers[i].open, __ATOMIC_RELAXED);
@@ -370,8 +469,10 @@ uint32_t fh_sqlite_lanes_stop(struct fh_sqlite_lanes *lanes, fh_worker_stopped_c
                               void *arg)
 {
     uint32_t count = 0;
+    lanes->stopping = true;
     for (uint32_t i = 0; i < FH_SQLITE_WRITE_LANES; i++) {
         count += stop_lane(&lanes->writers[i], stopped_cb, arg);
+        count += stop_lane(&lanes->changers[i], stopped_cb, arg);
     }
     for (uint32_t i = 0; i < lanes->reader_count; i++) {
         count += stop_lane(&lanes->readers[i], stopped_cb, arg);
@@ -398,7 +499,10 @@ void fh_sqlite_lanes_close(struct fh_sqlite_lanes *lanes)
     for (uint32_t i = 0; i < lanes->reader_count; i++) {
         close_lane(&lanes->readers[i]);
     }
+    FH_ASSERT(lanes->changes.count == 0);
+    fh_map_close(&lanes->changes);
     for (uint32_t i = 0; i < FH_SQLITE_WRITE_LANES; i++) { /* last: they fold logs into files */
+        close_lane(&lanes->changers[i]);
         close_lane(&lanes->writers[i]);
     }
 }

@@ -249,6 +249,7 @@ static void done_cb(struct fh_work *work)
 {
     struct fh_request *request = FH_CONTAINER_OF(work, struct fh_request, work);
     struct sqlite_store *self = self_of(request->store);
+    fh_sqlite_lanes_done(&self->lanes, request);
     if (request->code == FH_SQLITE_AGAIN) {
         enum fh_code code = dispatch(self, request);
         if (code == FH_OK) {

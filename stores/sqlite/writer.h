@@ -1,4 +1,5 @@
-/* The writer: the one thread that changes the file.
+/* The writer: the one thread that changes the file's rows; of a home in a file of its own, another
+ * changes the schema (lanes.h), with a writer of its own.
  *
  * What waits is taken in groups of up to FH_SQLITE_GROUP_MAX and committed as one transaction, each
  * request in a savepoint of its own, so that one request's refusal undoes only itself. Nothing is
