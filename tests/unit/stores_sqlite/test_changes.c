@@ -119,16 +119,18 @@ static void test_writes_do_not_keep_a_change_waiting(void **state)
     struct fh_request writes[2];
     bool written[2];
     assert_code(fixture_submit(f, &change, &done), FH_OK);
-    for (size_t i = 0; i < 2; i++) {
-        writes[i] = put_of(f, &busy, FH_WRITE_UPSERT, &fixture_v1);
-        assert_code(fixture_submit(f, &writes[i], &written[i]), FH_OK);
+    for (size_t n = 0; n < 2; n++) {
+        writes[n] = put_of(f, &busy, FH_WRITE_UPSERT, &fixture_v1);
+        assert_code(fixture_submit(f, &writes[n], &written[n]), FH_OK);
     }
-    for (size_t i = 0; !done; i = 1 - i) { /* one always waits in the lane */
+    size_t i = 0;
+    while (!done) { /* one always waits in the lane */
         fixture_wait(f, &written[i]);
         assert_code(writes[i].code, FH_OK);
         if (!done) {
             assert_code(fixture_submit(f, &writes[i], &written[i]), FH_OK);
         }
+        i = 1 - i;
     }
     fixture_wait(f, &written[0]);
     fixture_wait(f, &written[1]);
