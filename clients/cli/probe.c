@@ -1,6 +1,6 @@
 /* `freehold probe`: the prober at both levels, as one report with one exit code.
  *
- *   the server's prober (ProbeService) -> attacks over RPC (intruder.h) -> report -> metrics
+ *   the server's prober (ProbeService) -> attacks over RPC (intruder.h) -> metrics -> report
  *
  * SIGTERM and SIGINT are blocked and seen by a descriptor: they end a call under way, and a token
  * command, which is in a process group of its own; a single run then ends by them, as any command.
@@ -119,17 +119,32 @@ static void summarize(const struct fh_findings *findings)
     fh_buf_close(&line);
 }
 
+static int write_metrics(const struct probe *probe)
+{
+    struct fh_error error = FH_ERROR_INIT;
+    if (probe->metrics_path == NULL ||
+        fh_probe_metrics_write(&probe->metrics, probe->metrics_path, &error) == FH_OK) {
+        return FH_EXIT_OK;
+    }
+    return fh_session_fail_error(probe->session, &error);
+}
+
+/* The file first: who reads the report finds it there. */
 static int tell(struct probe *probe, struct fh_findings *findings)
 {
     const bool worker = probe->every_s > 0;
     fh_findings_end(findings, fh_clock_realtime_us(fh_clock_system()));
     fh_probe_metrics_count(&probe->metrics, &findings->report,
                            fh_clock_realtime_us(fh_clock_system()));
+    const int metrics_code = write_metrics(probe);
     if (worker && probe->session->output == FH_OUTPUT_TABLE) {
         summarize(findings);
     }
     const int exit_code = fh_findings_print(findings, probe->session, worker);
-    return exit_code == FH_EXIT_OK && !findings->report.held ? FH_EXIT_REFUSED : exit_code;
+    if (exit_code == FH_EXIT_OK && !findings->report.held) {
+        return FH_EXIT_REFUSED;
+    }
+    return exit_code == FH_EXIT_OK ? metrics_code : exit_code;
 }
 
 static int run_levels(struct probe *probe, const Freehold__V1__ProbeReport *server)
@@ -152,16 +167,6 @@ static int run_levels(struct probe *probe, const Freehold__V1__ProbeReport *serv
     return exit_code;
 }
 
-static int write_metrics(const struct probe *probe)
-{
-    struct fh_error error = FH_ERROR_INIT;
-    if (probe->metrics_path == NULL ||
-        fh_probe_metrics_write(&probe->metrics, probe->metrics_path, &error) == FH_OK) {
-        return FH_EXIT_OK;
-    }
-    return fh_session_fail_error(probe->session, &error);
-}
-
 static int run_once(struct probe *probe)
 {
     const char *timeout = fh_args_value(probe->session->args, "timeout");
@@ -173,10 +178,11 @@ static int run_once(struct probe *probe)
         exit_code = run_levels(probe, (const Freehold__V1__ProbeReport *)message);
     } else if (!stop_cb(probe)) {
         fh_probe_metrics_count(&probe->metrics, NULL, 0);
+        const int metrics_code = write_metrics(probe);
+        exit_code = exit_code == FH_EXIT_OK ? metrics_code : exit_code;
     }
     fh_client_message_free(message);
-    const int metrics_code = stop_cb(probe) ? FH_EXIT_OK : write_metrics(probe);
-    return exit_code == FH_EXIT_OK ? metrics_code : exit_code;
+    return exit_code;
 }
 
 static bool block_signals(struct probe *probe, sigset_t *ends)
