@@ -23,3 +23,14 @@ function(fh_tests LABEL)
         set_tests_properties(${test} PROPERTIES LABELS "${LABEL}" TIMEOUT ${ARG_TIMEOUT})
     endforeach()
 endfunction()
+
+# fh_tests_long(NAME SECONDS [NAME SECONDS]...): tests of this folder that take long, so that ctest
+# begins with them: one that begins last keeps all the others' processors waiting.
+function(fh_tests_long)
+    while(ARGN)
+        list(POP_FRONT ARGN name seconds)
+        if(TEST ${name})
+            set_tests_properties(${name} PROPERTIES COST ${seconds})
+        endif()
+    endwhile()
+endfunction()
