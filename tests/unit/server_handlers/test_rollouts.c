@@ -226,6 +226,63 @@ static void test_watches_an_ended_one_once(void **state)
     expect_code(watch, FH_OK, "");
 }
 
+static void asked_cb(struct fh_catalog_request *request)
+{
+    *(bool *)request->arg = true;
+}
+
+/* Submitted, not waited for: what is submitted next comes behind it, before anybody looks. */
+static void ask_catalog(struct kit *kit, struct fh_catalog_request *request, bool *done)
+{
+    request->deadline_us = INT64_MAX;
+    request->arena = &kit->arena;
+    request->done_cb = asked_cb;
+    request->arg = done;
+    request->audit.actor = FH_STR("olga");
+    assert_int_equal(fh_catalog_submit(kit->catalog, request), FH_OK);
+}
+
+/* One that ends, and another one that comes, between two looks. */
+static void test_watch_keeps_to_its_rollout(void **state)
+{
+    struct kit *kit = *state;
+    Freehold__V1__RolloutSettings settings = FREEHOLD__V1__ROLLOUT_SETTINGS__INIT;
+    Freehold__V1__ApplySchemaRequest apply =
+        *(const Freehold__V1__ApplySchemaRequest *)apply_request(kit);
+    settings.canary_percent = 100;
+    settings.stop_after_canary = true;
+    apply.rollout = &settings;
+    expect_code(call(kit, "ApplySchema", &apply.base), FH_OK, "");
+    struct fh_call *watch = kit_prepare(kit, &kit->schema, "WatchRollout", &kit->operator_,
+                                        watch_request(kit, "rollouts/-"));
+    fake_call_run(watch);
+    kit_wait(kit, &watch->heard);
+    const Freehold__V1__Rollout *first =
+        ((const Freehold__V1__WatchRolloutResponse *)watch->sent[0])->rollout;
+    bool done[2] = {false};
+    struct fh_catalog_request cancel = {.op = FH_CATALOG_ROLLOUT_WISH};
+    struct fh_catalog_request create = {.op = FH_CATALOG_ROLLOUT_CREATE};
+    assert_true(
+        fh_uuid_parse(fh_str_of(first->name + strlen("rollouts/")), &cancel.as.rollout_wish.uuid));
+    cancel.as.rollout_wish.wish = FH_ROLLOUT_WISH_CANCEL;
+    create.as.rollout_create.rollout = (struct fh_rollout){
+        .uuid = {{0xff, 1, 2, 3, 4, 5, 0x70, 7, 0x80, 9}},
+        .version = 3,
+        .settings = {.concurrency = 1, .lock_timeout_ms = 1000},
+    };
+    ask_catalog(kit, &cancel, &done[0]);
+    ask_catalog(kit, &create, &done[1]);
+    kit_wait(kit, &done[1]);
+    assert_int_equal(cancel.code, FH_OK);
+    assert_int_equal(create.code, FH_OK);
+    kit_wait(kit, &watch->ended);
+    const Freehold__V1__Rollout *last =
+        ((const Freehold__V1__WatchRolloutResponse *)watch->sent[watch->sent_count - 1])->rollout;
+    assert_string_equal(last->name, first->name);
+    assert_int_equal(last->phase, FREEHOLD__V1__ROLLOUT_PHASE__ROLLOUT_PHASE_CANCELLED);
+    expect_code(watch, FH_OK, "");
+}
+
 static void test_compares_files(void **state)
 {
     struct kit *kit = *state;
@@ -308,9 +365,13 @@ static void test_memory(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        KIT_TEST(test_shows_rollouts), KIT_TEST(test_refuses),
-        KIT_TEST(test_lists_events),   KIT_TEST(test_watches_an_ended_one_once),
-        KIT_TEST(test_compares_files), KIT_TEST(test_memory),
+        KIT_TEST(test_shows_rollouts),
+        KIT_TEST(test_refuses),
+        KIT_TEST(test_lists_events),
+        KIT_TEST(test_watches_an_ended_one_once),
+        KIT_TEST(test_watch_keeps_to_its_rollout),
+        KIT_TEST(test_compares_files),
+        KIT_TEST(test_memory),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
