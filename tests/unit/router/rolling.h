@@ -124,11 +124,6 @@ static inline void stop_roller(struct fixture *f, size_t which)
     f->rollers[which] = NULL;
 }
 
-static inline void stored_cb(struct fh_request *request)
-{
-    ((struct fixture *)request->arg)->done = true;
-}
-
 /* Brings a tenant and its home to life without a saga: it is the rollout that is tested. */
 static inline void add_tenant(struct fixture *f, enum fh_tier tier)
 {
@@ -146,22 +141,7 @@ static inline void add_tenant(struct fixture *f, enum fh_tier tier)
     fh_home_of(tier, uuid, &made.as.tenant.placement.home);
     const struct fh_home home = made.as.tenant.placement.home;
     assert_int_equal(world_ask(&f->world, &made), FH_OK);
-    struct fh_request request = {
-        .op = FH_OP_HOME_CREATE,
-        .scope = {.tenant = *uuid,
-                  .epoch = 1,
-                  .home = home,
-                  .schema = fh_schemas_current(f->schemas)},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .as.home.fence = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
-    };
-    request.done_cb = stored_cb;
-    request.arg = f;
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
-    wait(f);
-    assert_int_equal(request.code, FH_OK);
+    world_make_home(&f->world, uuid, &home, fh_schemas_current(f->schemas));
     struct fh_catalog_request advance = {.op = FH_CATALOG_TENANT_ADVANCE};
     advance.audit.actor = FH_STR("root");
     advance.as.advance.uuid = *uuid;
@@ -170,30 +150,13 @@ static inline void add_tenant(struct fixture *f, enum fh_tier tier)
     assert_int_equal(world_ask(&f->world, &advance), FH_OK);
 }
 
-static inline uint32_t version_of(struct fixture *f, const struct fh_uuid *tenant,
-                                  const struct fh_home *home)
-{
-    struct fh_request request = {
-        .op = FH_OP_FENCE_READ,
-        .scope = {.tenant = *tenant, .epoch = 1, .home = *home},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .done_cb = stored_cb,
-        .arg = f,
-    };
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
-    wait(f);
-    return request.as.fence.schema_version;
-}
-
 static inline size_t homes_at(struct fixture *f, uint32_t version)
 {
     struct fh_home home = {.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
-    size_t count = version_of(f, &f->tenants[0], &home) == version ? 1 : 0;
+    size_t count = world_version_of(&f->world, &f->tenants[0], &home) == version ? 1 : 0;
     for (size_t i = 0; i < f->tenant_count; i++) {
         fh_home_of(i % 2 == 0 ? FH_TIER_SCHEMA : FH_TIER_DATABASE, &f->tenants[i], &home);
-        count += version_of(f, &f->tenants[i], &home) == version;
+        count += world_version_of(&f->world, &f->tenants[i], &home) == version;
     }
     return count;
 }

@@ -102,7 +102,7 @@ static void stops_after_its_canary(void **state)
     assert_int_equal(homes_at(f, 2), 11 + 1); /* 5 of 100 of 201, rounded up, and the named one */
     struct fh_home home;
     fh_home_of(FH_TIER_DATABASE, &f->tenants[HOMES - 1], &home);
-    assert_int_equal(version_of(f, &f->tenants[HOMES - 1], &home), 2);
+    assert_int_equal(world_version_of(&f->world, &f->tenants[HOMES - 1], &home), 2);
     wish(f, FH_ROLLOUT_WISH_RUN);
     assert_int_equal(until(f, has_ended).phase, FH_ROLLOUT_DONE);
     assert_int_equal(homes_at(f, 2), HOMES + 1);
@@ -203,7 +203,7 @@ static void waits_for_a_move(void **state)
     apply(f, 2, NULL);
     start_roller(f, 0, 5000000);
     (void)until(f, only_moves_are_left);
-    assert_int_equal(version_of(f, &f->tenants[3], &home), 1);
+    assert_int_equal(world_version_of(&f->world, &f->tenants[3], &home), 1);
     assert_int_equal(homes_at(f, 2), HOMES - 1);
     assert_untried(f, 2);
     end_move(f, &move);
@@ -212,10 +212,6 @@ static void waits_for_a_move(void **state)
     struct fh_request fence = {
         .op = FH_OP_FENCE_SET,
         .scope = {.tenant = f->tenants[3], .epoch = 1, .home = home},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .done_cb = stored_cb,
-        .arg = f,
         .as.fence = {.expected = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
                      .desired = {.epoch = 1, .generation = 2, .mode = FH_FENCE_OPEN}},
     };
@@ -223,11 +219,8 @@ static void waits_for_a_move(void **state)
     while (fh_store_fault_count(f->store, FH_FAULT_OP(FH_OP_SCHEMA_APPLY)) < before + 2) {
         uv_run(&f->world.loop, UV_RUN_ONCE);
     }
-    assert_int_equal(version_of(f, &f->tenants[3], &home), 1);
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &fence), FH_OK);
-    wait(f);
-    assert_int_equal(fence.code, FH_OK);
+    assert_int_equal(world_version_of(&f->world, &f->tenants[3], &home), 1);
+    assert_int_equal(world_ask_home(&f->world, &fence), FH_OK);
     assert_int_equal(until(f, has_ended).phase, FH_ROLLOUT_DONE);
     assert_int_equal(homes_at(f, 2), HOMES + 1);
 }

@@ -73,11 +73,6 @@ static void done_cb(const struct fh_schemas_result *result, void *arg)
     f->done = true;
 }
 
-static void stored_cb(struct fh_request *request)
-{
-    ((struct fixture *)request->arg)->done = true;
-}
-
 static void wait(struct fixture *f)
 {
     while (!f->done) {
@@ -280,44 +275,6 @@ static void asks_before_it_fails_a_home(void **state)
     assert_int_equal(f->changes, 3);
 }
 
-static void make_home(struct fixture *f, const struct fh_uuid *tenant, const struct fh_home *home,
-                      uint32_t version)
-{
-    struct fh_request request = {
-        .op = FH_OP_HOME_CREATE,
-        .scope = {.tenant = *tenant,
-                  .epoch = 1,
-                  .home = *home,
-                  .schema = fh_schema_at(fh_schemas_current(f->schemas), version)},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .as.home.fence = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
-        .done_cb = stored_cb,
-        .arg = f,
-    };
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
-    wait(f);
-    assert_int_equal(request.code, FH_OK);
-}
-
-static uint32_t version_of(struct fixture *f, const struct fh_uuid *tenant,
-                           const struct fh_home *home)
-{
-    struct fh_request request = {
-        .op = FH_OP_FENCE_READ,
-        .scope = {.tenant = *tenant, .epoch = 1, .home = *home},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .done_cb = stored_cb,
-        .arg = f,
-    };
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &request), FH_OK);
-    wait(f);
-    return request.as.fence.schema_version;
-}
-
 /* The first change of a home that nobody has asked for its version counts as well. */
 static void counts_from_the_first_change(void **state)
 {
@@ -326,7 +283,7 @@ static void counts_from_the_first_change(void **state)
     struct fh_catalog_request request = {.op = FH_CATALOG_TENANT_CREATE};
     const struct fh_uuid tenant = fh_uuid_v7(fh_clock_realtime_us(f->world.env.clock));
     fh_home_of(FH_TIER_SCHEMA, &tenant, &home);
-    make_home(f, &tenant, &home, 1);
+    world_make_home(&f->world, &tenant, &home, fh_schema_at(fh_schemas_current(f->schemas), 1));
     request.audit.actor = FH_STR("root");
     request.as.tenant.uuid = tenant;
     request.as.tenant.slug = FH_STR("acme");
@@ -370,7 +327,7 @@ static struct fh_move move_out(struct fixture *f, struct fh_uuid *tenant, struct
     assert_int_equal(world_create(&f->world, "acme", "one"), FH_OK);
     *tenant = f->world.tenant.uuid;
     fh_home_of(FH_TIER_SCHEMA, tenant, home);
-    make_home(f, tenant, home, 1);
+    world_make_home(&f->world, tenant, home, fh_schema_at(fh_schemas_current(f->schemas), 1));
     request.audit.actor = FH_STR("root");
     request.as.move.uuid = fh_uuid_v7(fh_clock_realtime_us(f->world.env.clock));
     request.as.move.tenant = *tenant;
@@ -409,14 +366,14 @@ static void follows_a_move_that_was_switching(void **state)
         lets_time_pass(f);
         assert_int_not_equal(rollout_of(f).phase, FH_ROLLOUT_DONE);
     }
-    assert_int_equal(version_of(f, &tenant, &shared), 2);
+    assert_int_equal(world_version_of(&f->world, &tenant, &shared), 2);
     uint64_t passes = rollout_of(f).progress.passes;
     for (int i = 0; i < 100 || !rollout_of(f).progress.at_rest; i++) {
         lets_time_pass(f);
     }
     assert_int_equal(rollout_of(f).phase, FH_ROLLOUT_ROLLING);
     assert_true(rollout_of(f).progress.passes <= passes + 1); /* it asks for the move alone */
-    assert_int_equal(version_of(f, &tenant, &home), 1);
+    assert_int_equal(world_version_of(&f->world, &tenant, &home), 1);
     /* The generation that a mover's claim raises is the fence's, too. */
     struct fh_catalog_request request = {.op = FH_CATALOG_MOVE_SWITCH};
     request.audit.actor = FH_STR("root");
@@ -428,25 +385,18 @@ static void follows_a_move_that_was_switching(void **state)
     struct fh_request fence = {
         .op = FH_OP_FENCE_SET,
         .scope = {.tenant = tenant, .epoch = 1, .home = home},
-        .deadline_us = world_deadline(&f->world),
-        .arena = &f->world.arena,
-        .done_cb = stored_cb,
-        .arg = f,
         .as.fence = {.expected = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
                      .desired = {.epoch = request.as.move_switch.placement.epoch,
                                  .generation = request.as.move_switch.placement.generation,
                                  .mode = FH_FENCE_OPEN}},
     };
-    f->done = false;
-    assert_int_equal(fh_store_submit(f->world.store, &fence), FH_OK);
-    wait(f);
-    assert_int_equal(fence.code, FH_OK);
+    assert_int_equal(world_ask_home(&f->world, &fence), FH_OK);
     move = request.as.move_switch.move;
     advance(f, &move, FH_MOVE_DONE); /* a home whose source is not erased yet waits */
     while (rollout_of(f).phase != FH_ROLLOUT_DONE) {
         lets_time_pass(f);
     }
-    assert_int_equal(version_of(f, &tenant, &home), 2);
+    assert_int_equal(world_version_of(&f->world, &tenant, &home), 2);
     assert_int_equal(rollout_of(f).message.len, 0);
 }
 

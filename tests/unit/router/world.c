@@ -72,17 +72,44 @@ enum fh_code world_ask(struct world *world, struct fh_catalog_request *request)
     return request->code;
 }
 
-enum fh_code world_ask_store(struct world *world, struct fh_request *request)
+enum fh_code world_ask_home(struct world *world, struct fh_request *request)
 {
     request->deadline_us = world_deadline(world);
     request->arena = &world->arena;
     request->done_cb = store_done_cb;
     request->arg = world;
-    request->scope.home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
     world->done = false;
     assert_int_equal(fh_store_submit(world->store, request), FH_OK);
     world_wait(world);
     return request->code;
+}
+
+enum fh_code world_ask_store(struct world *world, struct fh_request *request)
+{
+    request->scope.home = (struct fh_home){.tier = FH_TIER_SHARED, .name = FH_HOME_SHARED};
+    return world_ask_home(world, request);
+}
+
+void world_make_home(struct world *world, const struct fh_uuid *tenant, const struct fh_home *home,
+                     const struct fh_schema *at)
+{
+    struct fh_request request = {
+        .op = FH_OP_HOME_CREATE,
+        .scope = {.tenant = *tenant, .epoch = 1, .home = *home, .schema = at},
+        .as.home.fence = {.epoch = 1, .generation = 1, .mode = FH_FENCE_OPEN},
+    };
+    assert_int_equal(world_ask_home(world, &request), FH_OK);
+}
+
+uint32_t world_version_of(struct world *world, const struct fh_uuid *tenant,
+                          const struct fh_home *home)
+{
+    struct fh_request request = {
+        .op = FH_OP_FENCE_READ,
+        .scope = {.tenant = *tenant, .epoch = 1, .home = *home},
+    };
+    (void)world_ask_home(world, &request); /* the version is told with any code */
+    return request.as.fence.schema_version;
 }
 
 void world_open_parts(struct world *world)

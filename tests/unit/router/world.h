@@ -44,6 +44,13 @@ void world_sweep(struct world *world, int64_t older_than_us);
 enum fh_code world_fence(struct world *world, const struct fh_uuid *tenant, struct fh_fence *out);
 /* Straight to the store; scope.home is filled in. */
 enum fh_code world_ask_store(struct world *world, struct fh_request *request);
+/* The same, with scope.home as it is. */
+enum fh_code world_ask_home(struct world *world, struct fh_request *request);
+/* Without a saga: epoch and generation 1, open. */
+void world_make_home(struct world *world, const struct fh_uuid *tenant, const struct fh_home *home,
+                     const struct fh_schema *at);
+uint32_t world_version_of(struct world *world, const struct fh_uuid *tenant,
+                          const struct fh_home *home);
 void world_closed_cb(void *arg); /* sets done */
 /* A routed read. */
 enum fh_code world_read(struct world *world, const struct fh_uuid *tenant);
