@@ -473,4 +473,5 @@ bool fh_roller_is_idle(const struct fh_roller *roller)
 void fh_roller_stats(const struct fh_roller *roller, struct fh_roller_stats *out)
 {
     *out = roller->stats;
+    out->draining = roller->state == FH_ROLLER_DRAINING;
 }

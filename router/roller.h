@@ -55,7 +55,8 @@ void fh_roller_wake(struct fh_roller *roller);
 bool fh_roller_is_idle(const struct fh_roller *roller);
 
 struct fh_roller_stats {
-    bool working;
+    bool working;  /* it has a rollout */
+    bool draining; /* and begins nothing more of it, but waits for what runs */
     uint64_t claimed;
     uint64_t applied; /* homes changed here */
     uint64_t failed;
