@@ -372,8 +372,7 @@ def test_a_store_that_cannot_be_reached(server):
                         name="stores/away", engine="postgresql",
                         location=where + "freehold_app", owner_location=where + "freehold_owner",
                     )
-                ),
-                timeout=5,
+                )
             )  # fmt: skip
     with refused("NOT_FOUND"):
         server.stores.GetStore(s.GetStoreRequest(name="stores/away"))

@@ -19,6 +19,9 @@ SECOND = "second"
 UNDISTURBED = frozenset({"ABORTED"})
 # No clock decides a test: on a machine that is busy a switch may take its time.
 FAST = m.MoveSettings(duty_percent=100, max_pause=duration_pb2.Duration(seconds=30))
+# Rests for a minute behind the first page (of 200 rows), unless it is told to pause or to end: it is
+# still under way when the test comes to it, however long that took.
+SLOW = m.MoveSettings(rows_per_second_max=1)
 PAIRS = [("local", "pg"), ("pg", "local"), ("local", SECOND)]
 
 
@@ -121,7 +124,7 @@ def test_watch_tells_the_phases_in_order(server, store):
     target = SECOND if store == "local" else "local"
     tenant = server.create_tenant(new_slug("watched"), store)
     fill(server, tenant, 500)
-    seen = list(watch(server, begin(server, tenant, target)))
+    seen = list(watch(server, begin(server, tenant, target, settings=FAST)))
     phases = [one.move.phase for one in seen]
     assert phases[-1] == PHASE.MOVE_PHASE_DONE
     assert phases == sorted(phases)  # nothing went wrong, so it never went back
@@ -137,8 +140,8 @@ def test_watch_tells_the_phases_in_order(server, store):
 
 def test_watch_ends_with_its_reader(server):
     tenant = server.create_tenant(new_slug("left"))
-    fill(server, tenant, 200)
-    move = begin(server, tenant, SECOND, settings=m.MoveSettings(rows_per_second_max=20))
+    fill(server, tenant, 300)
+    move = begin(server, tenant, SECOND, settings=SLOW)
     for _ in range(100):  # more than are watched at once: each must be given back
         calls = watch(server, move)
         next(calls)
@@ -175,8 +178,8 @@ def test_plan_changes_nothing(server, store):
 def test_pause_resume_cancel(server, store):
     target = SECOND if store == "local" else "local"
     tenant = server.create_tenant(new_slug("resting"), store)
-    fill(server, tenant, 400)
-    move = begin(server, tenant, target, settings=m.MoveSettings(rows_per_second_max=100))
+    fill(server, tenant, 500)
+    move = begin(server, tenant, target, settings=SLOW)
     until(lambda: read(server, move).progress.rows_copied > 0, "the first rows")
     server.moves.PauseMove(m.PauseMoveRequest(name=move.name, reason="not at noon"))
     until(lambda: read(server, move).message == "paused", "the rest")
@@ -202,7 +205,7 @@ def test_pause_resume_cancel(server, store):
         assert "cancelled" in told[0].message
     assert store_of(server, tenant) == store
     server.data(tenant).GetRecord(get("meanwhile"))
-    server.data(tenant).GetRecord(get("fill-000399"))
+    server.data(tenant).GetRecord(get("fill-000499"))
     said = [(event.action, event.actor, event.reason) for event in events_of(server, move)]
     for wanted in (
         ("move.pause", "tester", "not at noon"),
@@ -219,7 +222,7 @@ def test_pause_resume_cancel(server, store):
 def test_deleting_a_moving_tenant_is_refused(server):
     tenant = server.create_tenant(new_slug("kept"))
     fill(server, tenant, 300)
-    move = begin(server, tenant, SECOND, settings=m.MoveSettings(rows_per_second_max=50))
+    move = begin(server, tenant, SECOND, settings=SLOW)
     with refused("FAILED_PRECONDITION"):
         server.tenants.DeleteTenant(t.DeleteTenantRequest(name=f"tenants/{tenant}"))
     server.data(tenant).GetRecord(get("fill-000000"))
@@ -260,7 +263,7 @@ def test_refused_at_once(server):
     with refused("INVALID_ARGUMENT", field="settings.max_pause"):
         begin(server, tenant, SECOND, settings=m.MoveSettings(max_pause=pause(0)))
     fill(server, tenant, 300)
-    move = begin(server, tenant, SECOND, settings=m.MoveSettings(rows_per_second_max=20))
+    move = begin(server, tenant, SECOND, settings=SLOW)
     with refused("ALREADY_EXISTS") as told:
         begin(server, tenant, SECOND)
     assert "being moved already" in told[0].message
@@ -331,8 +334,8 @@ def test_pages(server):
 def test_goes_on_after_a_restart(start, cluster, end):
     server = prepare(start(), cluster)
     tenant = server.create_tenant(new_slug("patient"))
-    fill(server, tenant, 600)
-    move = begin(server, tenant, "pg", settings=m.MoveSettings(rows_per_second_max=200))
+    fill(server, tenant, 201)  # one more than the first page has, behind which it rests for 20 s
+    move = begin(server, tenant, "pg", settings=m.MoveSettings(rows_per_second_max=10))
     until(lambda: read(server, move).progress.rows_copied > 0, "the first rows")
     if end == "stop":
         assert server.stop() == 0
@@ -340,7 +343,7 @@ def test_goes_on_after_a_restart(start, cluster, end):
         server.kill()
     server.start()
     done(server, move)
-    server.data(tenant).GetRecord(get("fill-000599"))
+    server.data(tenant).GetRecord(get("fill-000200"))
     assert store_of(server, tenant) == "pg"
     assert [one.action for one in events_of(server, move)].count("move.claim") == 2
 

@@ -193,7 +193,7 @@ def test_a_store_is_corrupt(folder, start):
         path.write_bytes(b"this is no database\n" * 1000)
         server.start()
         with pytest.raises(grpc.RpcError) as caught:
-            server.data(tenant).GetRecord(get("one"), timeout=5)
+            server.data(tenant).GetRecord(get("one"))
         assert caught.value.code().name in ("UNAVAILABLE", "DATA_LOSS")
         tenants = server.tenants.ListTenants(stubs.tenant_admin.ListTenantsRequest()).tenants
         assert [one.uid for one in tenants] == [tenant]

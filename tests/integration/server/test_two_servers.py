@@ -19,7 +19,7 @@ from google.protobuf import duration_pb2
 
 from conftest import MIGRATIONS, create, get, new_slug, record
 from load import Load
-from test_moves import FAST, UNDISTURBED, begin, done, ended, fill, read, store_of
+from test_moves import FAST, SLOW, UNDISTURBED, begin, done, ended, fill, read, store_of
 
 m = stubs.move_admin
 t = stubs.tenant_admin
@@ -283,14 +283,14 @@ def test_several_movers_do_each_move_once(pair, mover):
 def test_a_killed_movers_move_is_taken_over(pair, mover):
     first, _ = pair
     tenant = first.create_tenant(new_slug("orphan"), "pg")
-    fill(first, tenant, 300)
-    move = begin(first, tenant, "two", settings=m.MoveSettings(rows_per_second_max=100))
+    fill(first, tenant, 201)  # one more than the first page has, behind which it rests for 20 s
+    move = begin(first, tenant, "two", settings=m.MoveSettings(rows_per_second_max=10))
     killed = mover().await_ready()
     until(lambda: read(first, move).progress.rows_copied > 0, "the first rows")
     killed.kill()
     mover("--takeover-ms", "400").await_ready()
     done(first, move)
-    first.data(tenant).GetRecord(get("fill-000299"))
+    first.data(tenant).GetRecord(get("fill-000200"))
 
 
 def test_cancelled_through_the_other_server(pair, mover):
@@ -298,7 +298,7 @@ def test_cancelled_through_the_other_server(pair, mover):
     tenant = first.create_tenant(new_slug("cancelled"), "one")
     fill(first, tenant, 300)
     mover().await_ready()
-    move = begin(first, tenant, "pg", settings=m.MoveSettings(rows_per_second_max=50))
+    move = begin(first, tenant, "pg", settings=SLOW)
     until(lambda: read(second, move).progress.rows_copied > 0, "the first rows")
     second.moves.CancelMove(m.CancelMoveRequest(name=move.name))
     assert ended(first, move).phase == PHASE.MOVE_PHASE_CANCELLED
