@@ -69,13 +69,25 @@ def test_default_and_greatest_deadline(start):
     assert 20_000_000 < left <= 50_000_000
 
 
+def arriving(begin, came, stub):
+    """A call that came to the server before its deadline was over: that of one which did not was too
+    short for the machine as it is."""
+    for timeout in (0.2, 1, 5, 25):
+        call = begin(timeout)
+        while not call.done():
+            if came(stub.state()):
+                return call
+    raise AssertionError("no call came to the server")
+
+
 def test_deadline_of_the_caller_ends_a_held_call(server, stub):
-    error = refusal(lambda: stub.Hold(Hold(), timeout=0.2))
-    assert error.code() == grpc.StatusCode.DEADLINE_EXCEEDED
+    call = arriving(lambda timeout: stub.Hold.future(Hold(), timeout=timeout),
+                    lambda s: s.holding == 1, stub)
+    assert call.exception().code() == grpc.StatusCode.DEADLINE_EXCEEDED
     # Which of the two clocks was first decides the name. A call is observed when its status went
     # out, which may be after the caller has it.
-    server.until(lambda s: s.holding == 0 and s.cancellations == 1 and
-                 s.observed["DEADLINE"] + s.observed["CANCELLED"] == 1)
+    server.until(lambda s: s.holding == 0 and s.cancellations >= 1 and
+                 s.observed["DEADLINE"] + s.observed["CANCELLED"] == s.cancellations, stub)
 
 
 def test_default_deadline_ends_a_held_call(start):
@@ -169,7 +181,8 @@ def test_slow_reader_bounds_memory(server, stub):
 
 def test_stream_ends_with_a_deadline_though_nobody_reads(server, stub):
     other = server.stub()
-    call = other.Count(Count(messages=1 << 30, bytes=65536), timeout=0.3)
+    call = arriving(lambda timeout: other.Count(Count(messages=1 << 30, bytes=65536), timeout=timeout),
+                    lambda s: s.counted > 0, stub)
     server.until(lambda s: s.count_ended and s.live_calls == 1, stub)
     with pytest.raises(grpc.RpcError) as caught:
         for _ in call:
