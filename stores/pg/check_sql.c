@@ -251,6 +251,12 @@ const struct fh_pg_question fh_pg_questions[] = {
             "d.datname ~ '^" FH_PG_TEMPLATE_PREFIX "[0-9]+_v[0-9]+_[0-9a-f]{16}$' and not exists "
             "(select from pg_database o where o.oid::text = split_part(d.datname, '_', 3))",
      true},
+    {"databases", "none is left half made or half dropped by a store that is gone",
+     PARAMS "select 'database ' || d.datname, 'is of a store whose database is not there any more; "
+            "as its owner: drop database ' || quote_ident(d.datname) from p, pg_database d where "
+            "d.datname ~ '^" FH_PG_WORKSHOP_PREFIX "[0-9]+_t_[0-9a-f]{32}$' and not exists (select "
+            "from pg_database o where o.oid::text = split_part(d.datname, '_', 3))",
+     true},
     {"locks", "readers can hold up nobody's writes in the store's database",
      PARAMS "select distinct 'advisory locks', " NAME_OF(
          "a.grantee") " || ' may take them, and so hold up tenants'' writes; as superuser: run the "

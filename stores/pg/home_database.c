@@ -9,6 +9,12 @@
  * Erase: the lock; inside, behind the gate, the fence's row of the generation goes; then sessions
  * are ended, the database dropped, the logins too.
  *
+ * Names of databases are the server's, and so shared with its other stores, to which our lock means
+ * nothing. So a database is made, and dropped, under a name that is this store's alone (its
+ * workshop's): it gets the home's name in the transaction that says in it whose it is, and gives
+ * it up in one that looks whose it is. No statement that destroys anything names what another store
+ * could have put there.
+ *
  * Failures: a creation that fails is undone on the connection that holds the lock; where that is
  * lost too, or the last commit's outcome is unknown, the next creator or eraser finds what is left
  * and knows from the fence's row what it is. See provision.h for why a sleeper harms nobody.
@@ -34,34 +40,69 @@ static enum fh_code open_inside(struct fh_pg_site *site, struct fh_pg_blocking *
                                site->main.deadline_us, site->main.error);
 }
 
-/* CLOSED: so it is made, and nobody has said whose it is yet. FOREIGN: another store's, whose
- * database is on the same server. Names of databases are the server's, and locks are not: neither
- * may touch what the other made. */
+static enum fh_code in_use(struct fh_pg_site *site, enum fh_code code)
+{
+    if (strcmp(site->main.sqlstate, "55006") != 0) {
+        return code;
+    }
+    memset(site->main.error, 0, sizeof(*site->main.error));
+    return fh_error_set(site->main.error, FH_HELD, "the home's database is in use");
+}
+
+/* CLOSED: an older release made it so, before it said whose it is. FOREIGN: another store's, whose
+ * database is on the same server: neither may touch what the other made. */
 enum presence { ABSENT, PRESENT, INVALID, CLOSED, FOREIGN };
 
-/* A DROP DATABASE that was interrupted leaves one that nobody can connect to. */
+/* Under the lock: what somebody who had it left half made, or half dropped. */
+static enum fh_code drop_workshop(struct fh_pg_site *site)
+{
+    char text[TEXT_SIZE];
+    (void)snprintf(text, sizeof(text), "drop database if exists \"%s\"", site->workshop);
+    enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
+    return code == FH_OK ? FH_OK : in_use(site, code);
+}
+
+static enum presence parse_presence(const char *text)
+{
+    static const struct {
+        const char *text;
+        enum presence presence;
+    } all[] = {
+        {"foreign", FOREIGN}, {"invalid", INVALID}, {"closed", CLOSED}, {"present", PRESENT}};
+    for (size_t i = 0; i < sizeof(all) / sizeof(all[0]); i++) {
+        if (strcmp(text, all[i].text) == 0) {
+            return all[i].presence;
+        }
+    }
+    return ABSENT;
+}
+
+/* A DROP DATABASE that was interrupted leaves one that nobody can connect to. What is in the
+ * workshop goes. */
 static enum fh_code look(struct fh_pg_site *site, enum presence *out)
 {
-    char value[8];
     const char *params[] = {name_of(site)};
-    enum fh_code code = fh_pg_blocking_value(
+    PGresult *seen = NULL;
+    enum fh_code code = fh_pg_blocking_ask(
         &site->main,
-        "select case when " FH_PG_IS_FOREIGN(
-            "d.oid", "current_database()") " then 'foreign' when "
-                                           "datconnlimit = -2 then 'invalid' when not datallowconn "
-                                           "and shobj_description(d.oid, 'pg_database') is null "
-                                           "then 'closed' else 'valid' end from "
-                                           "pg_database d where datname = $1",
-        params, 1, value, sizeof(value));
-    *out = value[0] == '\0' ? ABSENT : PRESENT;
-    if (value[0] == 'i') {
-        *out = INVALID;
-    } else if (value[0] == 'f') {
-        *out = FOREIGN;
-    } else if (value[0] == 'c') {
-        *out = CLOSED;
+        "with s as (select '" FH_PG_WORKSHOP_PREFIX "' || oid || '_' || $1 as workshop from "
+        "pg_database where datname = current_database()) select (select case "
+        "when " FH_PG_IS_FOREIGN(
+            "d.oid", "current_database()") " then 'foreign' when datconnlimit = -2 then 'invalid' "
+                                           "when not datallowconn and shobj_description(d.oid, "
+                                           "'pg_database') is null then 'closed' else 'present' "
+                                           "end from pg_database d where datname = $1), "
+                                           "s.workshop, exists (select from pg_database d where "
+                                           "datname = s.workshop) from s",
+        params, 1, false, &seen);
+    if (code != FH_OK) {
+        return code;
     }
-    return code;
+    bool used = strcmp(PQgetvalue(seen, 0, 2), "t") == 0;
+    *out = parse_presence(PQgetvalue(seen, 0, 0));
+    (void)snprintf(site->workshop, sizeof(site->workshop), "%s", PQgetvalue(seen, 0, 1));
+    PQclear(seen);
+    return used ? drop_workshop(site) : FH_OK;
 }
 
 /* One that is closed is opened, to be looked into, in the way of own(). */
@@ -119,21 +160,42 @@ static enum fh_code end_sessions(struct fh_pg_site *site, bool closes)
     return code;
 }
 
+/* To the workshop, and closed; unless it is another store's by now. What is flushed is the end of
+ * the drop behind it. */
+static enum fh_code take_down(struct fh_pg_site *site)
+{
+    char text[2 * TEXT_SIZE + 512];
+    (void)snprintf(text, sizeof(text),
+                   "set local synchronous_commit = off; alter database \"%1$s\" rename to "
+                   "\"%2$s\"; do $$ begin if exists (select from pg_database d where datname = "
+                   "'%2$s' and " FH_PG_IS_FOREIGN(
+                       "d.oid", "current_database()") ") then raise "
+                                                      "exception 'another store''s' using errcode "
+                                                      "= '42704'; end if; end $$",
+                   name_of(site), site->workshop);
+    enum fh_code code = fh_pg_blocking_run(&site->main, text);
+    if (code != FH_OK && site->main.pq != NULL &&
+        (strcmp(site->main.sqlstate, "42704") == 0 || strcmp(site->main.sqlstate, "3D000") == 0)) {
+        memset(site->main.error, 0, sizeof(*site->main.error));
+        return fh_error_set(site->main.error, FH_HELD,
+                            "another store has taken the tenant's database on this server");
+    }
+    return code == FH_OK ? FH_OK : in_use(site, code);
+}
+
 static enum fh_code drop_database(struct fh_pg_site *site)
 {
-    char text[TEXT_SIZE];
     enum fh_code code = end_sessions(site, true);
     if (code == FH_OK) {
         code = end_owners(site);
     }
     fh_fault_point("pg.erase.sessions");
     if (code == FH_OK) {
-        (void)snprintf(text, sizeof(text), "drop database if exists \"%s\"", name_of(site));
-        code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
-        if (code != FH_OK && strcmp(site->main.sqlstate, "55006") == 0) {
-            memset(site->main.error, 0, sizeof(*site->main.error));
-            code = fh_error_set(site->main.error, FH_HELD, "the home's database is in use");
-        }
+        code = take_down(site);
+    }
+    fh_fault_point("pg.erase.renamed");
+    if (code == FH_OK) {
+        code = drop_workshop(site);
     }
     fh_fault_point("pg.erase.database");
     return code;
@@ -186,7 +248,7 @@ static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_T
     (void)snprintf(
         text, sizeof(text),
         "create database \"%s\" template \"%s\" strategy wal_log allow_connections false",
-        name_of(site), template);
+        site->workshop, template);
     enum fh_code code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
     if (code != FH_OK && code != FH_OUTCOME_UNKNOWN && site->main.pq != NULL) {
         memset(site->main.error, 0, sizeof(*site->main.error));
@@ -196,18 +258,26 @@ static enum fh_code copy_template(struct fh_pg_site *site, char template[FH_PG_T
     return code;
 }
 
-/* Says in the database whose it is (the server quotes its own name), and opens it, but not to
- * PUBLIC, to which a new one is: who once was in could stay, and keep it from ever being dropped.
- * In one round trip, and one transaction. */
+/* Says in the database whose it is (the server quotes its own name), gives it the home's name and
+ * opens it, but not to PUBLIC, to which a new one is: who once was in could stay, and keep it from
+ * ever being dropped. In one round trip, and one transaction. FH_HELD: the name is taken, and not
+ * by a home of ours, whose lock we have. */
 static enum fh_code own(struct fh_pg_site *site)
 {
-    char text[2 * TEXT_SIZE];
+    char text[2 * TEXT_SIZE + 512];
     (void)snprintf(text, sizeof(text),
                    "do $$ begin execute format('comment on database \"%1$s\" is %%L', "
                    "'" FH_PG_OWNED_BY "' || current_database()); end $$; revoke all on database "
-                   "\"%1$s\" from public; alter database \"%1$s\" allow_connections true",
-                   name_of(site));
-    return fh_pg_blocking_run(&site->main, text);
+                   "\"%1$s\" from public; alter database \"%1$s\" rename to \"%2$s\"; alter "
+                   "database \"%2$s\" allow_connections true",
+                   site->workshop, name_of(site));
+    enum fh_code code = fh_pg_blocking_run(&site->main, text);
+    if (code != FH_OK && site->main.pq != NULL && strcmp(site->main.sqlstate, "42P04") == 0) {
+        memset(site->main.error, 0, sizeof(*site->main.error));
+        code = fh_error_set(site->main.error, FH_HELD,
+                            "another store has made a database of the tenant's on this server");
+    }
+    return code;
 }
 
 /* Whether it was made here: else there is nothing to undo. */
@@ -220,16 +290,10 @@ static enum fh_code make_database(struct fh_pg_site *site, char template[FH_PG_T
         (void)snprintf(text, sizeof(text),
                        "create database \"%s\" template template0 encoding 'UTF8' locale 'C' "
                        "strategy wal_log allow_connections false",
-                       name_of(site));
+                       site->workshop);
         code = fh_pg_blocking_ask(&site->main, text, NULL, 0, true, NULL);
     }
     *made = code == FH_OK;
-    if (code != FH_OK && site->main.pq != NULL && strcmp(site->main.sqlstate, "42P04") == 0) {
-        /* not of ours, whose lock we have */
-        memset(site->main.error, 0, sizeof(*site->main.error));
-        code = fh_error_set(site->main.error, FH_HELD,
-                            "another store has made a database of the tenant's on this server");
-    }
     fh_fault_point("pg.home.database");
     if (code == FH_OK) {
         code = own(site);

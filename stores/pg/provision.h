@@ -22,7 +22,8 @@
  * when it is inside, and whoever has the lock and finds no fence ends all sessions of the owner in
  * there before it looks again: a maker that has lost the lock meanwhile cannot commit behind that
  * look. The lock is known in the store's database only: a tenant's database that another store on
- * the same server made is no business of ours (databases.h).
+ * the same server made is no business of ours (databases.h), and whose one is is said and looked at
+ * in the transactions that give it the home's name and take it away (home_database.c).
  */
 #ifndef FH_STORES_PG_PROVISION_H
 #define FH_STORES_PG_PROVISION_H
@@ -37,14 +38,20 @@
 #define FH_PG_PROVISION_QUEUE_MAX 256
 #define FH_PG_UNDO_US (5 * INT64_C(1000000)) /* to undo what a deadline cut short */
 
+/* A tenant's database while it is made or dropped: this, the oid of the store's database, and the
+ * home's name. Nothing of worth is ever in it. */
+#define FH_PG_WORKSHOP_PREFIX "fh_home_"
+#define FH_PG_WORKSHOP_SIZE 64
+
 /* One op on its thread. */
 struct fh_pg_site {
     struct fh_pg_store *pg; /* read only: what is set by open() */
     struct fh_request *request;
     struct fh_pg_blocking main; /* the store's database, as owner; holds the home's lock */
     char tenant[FH_UUID_TEXT_LEN + 1];
-    char role[FH_PG_ROLE_SIZE];   /* the home's tables are granted to */
-    char reader[FH_PG_ROLE_SIZE]; /* the tenant's read-only login */
+    char role[FH_PG_ROLE_SIZE];         /* the home's tables are granted to */
+    char reader[FH_PG_ROLE_SIZE];       /* the tenant's read-only login */
+    char workshop[FH_PG_WORKSHOP_SIZE]; /* home_database.c: "" until it is needed */
 };
 
 /* Whether the request is one of these. */

@@ -524,7 +524,7 @@ bool fh_pgtest_reset_homes(struct fh_pgtest *pg)
 {
     static const char *const queries[] = {
         "select format('drop database %I with (force)', datname) from pg_database where datname ~ "
-        "'^t_[0-9a-f]{32}$'",
+        "'^(t|fh_home_[0-9]+_t)_[0-9a-f]{32}$'",
         "select format('drop schema %I cascade', nspname) from pg_namespace where nspname ~ "
         "'^t_[0-9a-f]{32}$' or nspname = 'fh_shared'",
         "select format('revoke set on parameter session_replication_role from %1$I; drop owned by "

@@ -24,7 +24,10 @@ CREATING = {
 }
 ERASING = {
     ("pg", "schema"): ("pg.erase.namespace", "pg.erase.committed"),
-    ("pg", "database"): ("pg.erase.fence", "pg.home.looked", "pg.erase.sessions", "pg.erase.database"),
+    ("pg", "database"): (
+        *("pg.erase.fence", "pg.home.looked", "pg.erase.sessions"),
+        *("pg.erase.renamed", "pg.erase.database"),
+    ),
     ("sqlite", "schema"): ("sqlite.erase.table", "sqlite.erase.table:3"),
     ("sqlite", "database"): ("sqlite.erase.fence", "sqlite.erase.unnamed"),
 }

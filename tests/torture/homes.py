@@ -100,7 +100,8 @@ def postgres_things(cluster, store):
     rows = " union ".join(f"select tenant_id from fh_shared.{table}" for table in TABLES)
     lines = cluster.sql(
         "select 'schema ' || nspname from pg_namespace where nspname ~ '^t_[0-9a-f]' "
-        "union all select 'database ' || datname from pg_database where datname ~ '^t_[0-9a-f]' "
+        "union all select 'database ' || datname from pg_database where datname ~ "
+        "'^(t|fh_home_[0-9]+_t)_[0-9a-f]' "
         "union all select 'role ' || rolname from pg_roles where rolname ~ '^t_[0-9a-f]' "
         f"union all select 'rows of ' || tenant_id from ({rows}) all_rows",
         database="freehold",

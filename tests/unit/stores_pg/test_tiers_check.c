@@ -72,6 +72,11 @@ static const struct sabotage in_store[] = {
      "revoke connect on database \"%s\" from freehold_app", "database t_", "freehold_app has"},
     {NULL, "revoke connect on database \"%1$s\" from \"%1$s_db\"",
      "grant connect on database \"%1$s\" to \"%1$s_db\"", "database t_", "cannot connect"},
+    {NULL,
+     "create database fh_home_4000000000_t_00000000000000000000000000000000 template template0 /* "
+     "%s */",
+     "drop database fh_home_4000000000_t_00000000000000000000000000000000 /* %s */",
+     "database fh_home_4000000000_t_", "as its owner: drop database"},
     {NULL, "create role t_00000000000000000000000000000000_db noinherit /* %s */",
      "drop role t_00000000000000000000000000000000_db /* %s */", "role t_0000", "no database"},
     {NULL,

@@ -138,6 +138,7 @@ static void test_crash_while_dropping(void **state)
                  {"pg.erase.committed", FH_TIER_SCHEMA},
                  {"pg.erase.fence", FH_TIER_DATABASE},
                  {"pg.erase.sessions", FH_TIER_DATABASE},
+                 {"pg.erase.renamed", FH_TIER_DATABASE},
                  {"pg.erase.database", FH_TIER_DATABASE}};
     struct fixture f;
     fixture_start(&f, NULL);
