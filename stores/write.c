@@ -77,7 +77,7 @@ static enum fh_code check_preconditions(const struct fh_write *write, const stru
     return FH_OK;
 }
 
-static void fill_default(const struct fh_column *column, int64_t now_us, struct fh_value *out)
+void fh_write_default(const struct fh_column *column, int64_t now_us, struct fh_value *out)
 {
     *out = (struct fh_value){.type = column->type, .is_null = true};
     switch (column->default_kind) {
@@ -221,7 +221,7 @@ static enum fh_code fill_base(const struct fh_write *write, const struct fh_row 
     const struct fh_table *table = row->table;
     if (makes_anew(write, before)) {
         for (uint16_t i = 0; i < table->column_count; i++) {
-            fill_default(&table->columns[i], now_us, &row->values[i]);
+            fh_write_default(&table->columns[i], now_us, &row->values[i]);
         }
         for (uint16_t i = 0; i < table->key_count; i++) {
             enum fh_code code =

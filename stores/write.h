@@ -99,6 +99,10 @@ FH_MUST_CHECK enum fh_code fh_write_evaluate(const struct fh_write *write,
                                              struct fh_arena *arena, struct fh_row **after,
                                              struct fh_error *error);
 
+/* What a column that is not given holds; null without a default. Bytes are borrowed from the
+ * column. */
+void fh_write_default(const struct fh_column *column, int64_t now_us, struct fh_value *out);
+
 /* One of i s u d n p, as fh_changes_encode() writes it. */
 char fh_write_op_letter(enum fh_write_op op);
 

@@ -8,15 +8,11 @@
 #include <string.h>
 
 #include "clients/cli/grid.h"
+#include "clients/cli/text.h"
 
 #define NAME_LEN_MAX 128
 #define TABLES_MAX 64
 #define SERVICE (&freehold__v1__tenant_admin_service__descriptor)
-
-static char *plain(const char *text)
-{
-    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
-}
 
 static void pair(struct fh_grid *grid, const char *name, const char *value)
 {
@@ -93,7 +89,7 @@ static int issue(struct fh_session *session, char *name, char *reason, bool rota
             return fh_session_fail(session, FH_EXIT_USAGE, "at most %d tables; none means all",
                                    TABLES_MAX);
         }
-        tables[request.n_tables++] = plain(table);
+        tables[request.n_tables++] = fh_text_field(table);
     }
     request.name = name;
     request.tables = tables;
@@ -106,8 +102,7 @@ int fh_credentials_run(struct fh_session *session)
 {
     const char *action = session->args->arguments[0];
     const char *tenant = session->args->arguments[1];
-    const char *why = fh_args_value(session->args, "reason");
-    char *reason = plain(why != NULL ? why : "");
+    char *reason = fh_text_field(fh_args_value(session->args, "reason"));
     char name[NAME_LEN_MAX];
     (void)snprintf(name, sizeof(name), "%s%.100s",
                    strncmp(tenant, "tenants/", 8) == 0 ? "" : "tenants/", tenant);

@@ -19,11 +19,6 @@
 #define NAME_BYTES_MAX 16384
 #define FIELDS_MAX FH_ARGS_MAX
 
-static char *plain(const char *text)
-{
-    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
-}
-
 /* A request on one record, as the arguments say it. */
 struct request {
     struct fh_session *session;
@@ -184,7 +179,7 @@ static int request_open(struct request *request, struct fh_session *session, boo
     }
     request->record.name = request->name.data;
     request->record.fields = request->entry_pointers;
-    request->record.etag = plain(etag != NULL ? etag : "");
+    request->record.etag = fh_text_field(etag);
     request->mask.paths = request->mask_paths;
     request->mask.n_paths = request->record.n_fields;
     return exit_code;
@@ -235,7 +230,7 @@ static int create_run(struct fh_session *session)
     int exit_code = request_open(&request, session, true);
     if (exit_code == FH_EXIT_OK) {
         message.record = &request.record;
-        message.request_id = plain(request_id(&request));
+        message.request_id = fh_text_field(request_id(&request));
         message.validate_only = fh_args_has(session->args, "dry-run");
         exit_code = call(&request, "CreateRecord", &message.base);
     }
@@ -254,7 +249,7 @@ static int update_run(struct fh_session *session)
     if (exit_code == FH_EXIT_OK) {
         message.record = &request.record;
         message.update_mask = &request.mask;
-        message.request_id = plain(request_id(&request));
+        message.request_id = fh_text_field(request_id(&request));
         message.validate_only = fh_args_has(session->args, "dry-run");
         message.allow_missing = fh_args_has(session->args, "create");
         exit_code = call(&request, "UpdateRecord", &message.base);
@@ -271,7 +266,7 @@ static int delete_run(struct fh_session *session)
     if (exit_code == FH_EXIT_OK) {
         message.name = request.name.data;
         message.etag = request.record.etag;
-        message.request_id = plain(request_id(&request));
+        message.request_id = fh_text_field(request_id(&request));
         message.validate_only = fh_args_has(session->args, "dry-run");
         exit_code = call(&request, "DeleteRecord", &message.base);
     }
@@ -287,7 +282,7 @@ static int undelete_run(struct fh_session *session)
     if (exit_code == FH_EXIT_OK) {
         message.name = request.name.data;
         message.etag = request.record.etag;
-        message.request_id = plain(request_id(&request));
+        message.request_id = fh_text_field(request_id(&request));
         message.validate_only = fh_args_has(session->args, "dry-run");
         exit_code = call(&request, "UndeleteRecord", &message.base);
     }
@@ -304,7 +299,7 @@ static int purge_run(struct fh_session *session)
     if (exit_code == FH_EXIT_OK) {
         message.name = request.name.data;
         message.etag = request.record.etag;
-        message.request_id = plain(request_id(&request));
+        message.request_id = fh_text_field(request_id(&request));
         message.validate_only = fh_args_has(session->args, "dry-run");
         exit_code = fh_session_invoke(session, request.client, SERVICE, "PurgeRecord",
                                       &message.base, &response);

@@ -16,11 +16,6 @@
 #define PAUSE_MS_MAX 60000
 #define SERVICE (&freehold__v1__move_admin_service__descriptor)
 
-static char *plain(const char *text)
-{
-    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
-}
-
 static void name_of(const char *prefix, const char *given, char out[NAME_LEN_MAX])
 {
     (void)snprintf(out, NAME_LEN_MAX, "%s%.100s", prefix, fh_name_without(prefix, given));
@@ -148,10 +143,10 @@ static int start(struct fh_session *session, bool plan_only)
     request.tenant = tenant;
     request.target_store = store;
     request.settings = &settings;
-    request.reason = plain(reason != NULL ? reason : "");
-    request.request_id = plain(request_id != NULL ? request_id : made_id);
+    request.reason = fh_text_field(reason);
+    request.request_id = fh_text_field(request_id != NULL ? request_id : made_id);
     request.validate_only = plan_only;
-    request.region = plain(region != NULL ? region : "");
+    request.region = fh_text_field(region);
     int exit_code = read_settings(session, &settings, &pause);
     if (exit_code == FH_EXIT_OK) {
         exit_code = fh_tier_option(session, &request.target_tier);
@@ -267,33 +262,30 @@ static int watch_run(struct fh_session *session)
 static int pause_run(struct fh_session *session)
 {
     Freehold__V1__PauseMoveRequest request = FREEHOLD__V1__PAUSE_MOVE_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     char name[NAME_LEN_MAX];
     name_of("moves/", session->args->arguments[0], name);
     request.name = name;
-    request.reason = plain(reason != NULL ? reason : "");
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "PauseMove", &request.base);
 }
 
 static int resume_run(struct fh_session *session)
 {
     Freehold__V1__ResumeMoveRequest request = FREEHOLD__V1__RESUME_MOVE_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     char name[NAME_LEN_MAX];
     name_of("moves/", session->args->arguments[0], name);
     request.name = name;
-    request.reason = plain(reason != NULL ? reason : "");
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "ResumeMove", &request.base);
 }
 
 static int cancel_run(struct fh_session *session)
 {
     Freehold__V1__CancelMoveRequest request = FREEHOLD__V1__CANCEL_MOVE_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     char name[NAME_LEN_MAX];
     name_of("moves/", session->args->arguments[0], name);
     request.name = name;
-    request.reason = plain(reason != NULL ? reason : "");
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "CancelMove", &request.base);
 }
 

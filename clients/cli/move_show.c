@@ -187,6 +187,6 @@ int fh_move_watch(struct fh_session *session, const char *name)
         .is_done = is_done,
         .show = show_watched,
     };
-    request.name = (char *)(uintptr_t)name; /* it is only read */
+    request.name = fh_text_field(name);
     return fh_watch_run(session, &watch);
 }

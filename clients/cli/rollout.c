@@ -7,6 +7,7 @@
 #include "clients/cli/cells.h"
 #include "clients/cli/commands.h"
 #include "clients/cli/listing.h"
+#include "clients/cli/text.h"
 
 #define SERVICE (&freehold__v1__schema_service__descriptor)
 #define NAME_LEN_MAX 128
@@ -181,19 +182,13 @@ static int watch_run(struct fh_session *session)
     return fh_rollout_watch(session, name);
 }
 
-static char *reason_of(const struct fh_session *session)
-{
-    const char *reason = fh_args_value(session->args, "reason");
-    return (char *)(uintptr_t)(reason != NULL ? reason : ""); /* it is only read */
-}
-
 static int pause_run(struct fh_session *session)
 {
     Freehold__V1__PauseRolloutRequest request = FREEHOLD__V1__PAUSE_ROLLOUT_REQUEST__INIT;
     char name[NAME_LEN_MAX];
     name_of(session, name);
     request.name = name;
-    request.reason = reason_of(session);
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "PauseRollout", &request.base);
 }
 
@@ -203,7 +198,7 @@ static int resume_run(struct fh_session *session)
     char name[NAME_LEN_MAX];
     name_of(session, name);
     request.name = name;
-    request.reason = reason_of(session);
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "ResumeRollout", &request.base);
 }
 
@@ -213,7 +208,7 @@ static int cancel_run(struct fh_session *session)
     char name[NAME_LEN_MAX];
     name_of(session, name);
     request.name = name;
-    request.reason = reason_of(session);
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "CancelRollout", &request.base);
 }
 

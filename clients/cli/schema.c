@@ -303,7 +303,6 @@ static int follow(struct fh_session *session, const Freehold__V1__ApplySchemaRes
 static int send_all(struct fh_session *session, struct migrations *all)
 {
     Freehold__V1__ApplySchemaRequest request = FREEHOLD__V1__APPLY_SCHEMA_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     struct fh_client *client = NULL;
     ProtobufCMessage *message = NULL;
     struct settings settings = {.canaries = {NULL}};
@@ -311,7 +310,7 @@ static int send_all(struct fh_session *session, struct migrations *all)
     request.migrations = all->pointers;
     request.validate_only = fh_args_has(session->args, "dry-run");
     request.no_wait = fh_args_has(session->args, "no-wait");
-    request.reason = (char *)(uintptr_t)(reason != NULL ? reason : ""); /* it is only read */
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     request.rollout = &settings.rollout;
     int exit_code = fh_session_operators(session, &client);
     if (exit_code == FH_EXIT_OK) {

@@ -7,15 +7,11 @@
 #include "clients/cli/commands.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/session.h"
+#include "clients/cli/text.h"
 #include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
 #define SERVICE (&freehold__v1__store_admin_service__descriptor)
-
-static char *plain(const char *text)
-{
-    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
-}
 
 static void store_head(struct fh_grid *grid, ProtobufCMessage *const *items, size_t count,
                        void *arg)
@@ -97,10 +93,10 @@ static int add_run(struct fh_session *session)
     }
     name_of(args->arguments[0], name);
     store.name = name;
-    store.engine = plain(engine);
-    store.location = plain(location);
-    store.owner_location = plain(owner != NULL ? owner : "");
-    store.region = plain(region != NULL ? region : "");
+    store.engine = fh_text_field(engine);
+    store.location = fh_text_field(location);
+    store.owner_location = fh_text_field(owner);
+    store.region = fh_text_field(region);
     store.may_lose_writes_on_failover = fh_args_has(args, "may-lose-writes");
     request.store = &store;
     int exit_code = fh_session_operators(session, &client);
@@ -192,9 +188,9 @@ static int prepare_run(struct fh_session *session)
             "--owner ROLE and --serving ROLE are needed: the role that is to own "
             "the tables, and the one that is to serve");
     }
-    request.engine = plain(engine != NULL ? engine : "");
-    request.owner = plain(owner);
-    request.serving = plain(serving);
+    request.engine = fh_text_field(engine);
+    request.owner = fh_text_field(owner);
+    request.serving = fh_text_field(serving);
     int exit_code = fh_session_operators(session, &client);
     if (exit_code == FH_EXIT_OK) {
         exit_code =

@@ -11,16 +11,12 @@
 #include "clients/cli/credentials.h"
 #include "clients/cli/listing.h"
 #include "clients/cli/session.h"
+#include "clients/cli/text.h"
 #include "clients/cli/tier.h"
 
 #define NAME_LEN_MAX 128
 #define LABELS_MAX 32
 #define SERVICE (&freehold__v1__tenant_admin_service__descriptor)
-
-static char *plain(const char *text)
-{
-    return (char *)(uintptr_t)text; /* protobuf-c has no const strings; it only reads them */
-}
 
 static const char *state_name(Freehold__V1__Tenant__State state)
 {
@@ -137,7 +133,7 @@ static bool read_label(struct fh_arena *arena, const char *text,
     }
     freehold__v1__tenant__labels_entry__init(out);
     out->key = fh_arena_copy(arena, text, (size_t)(equals - text));
-    out->value = plain(equals + 1);
+    out->value = fh_text_field(equals + 1);
     return out->key != NULL;
 }
 
@@ -177,12 +173,12 @@ static int create_run(struct fh_session *session)
         const struct fh_uuid id = fh_uuid_v7(fh_clock_realtime_us(fh_clock_system()));
         fh_uuid_format(&id, made_id);
         tenant.labels = labels;
-        tenant.slug = plain(args->arguments[0]);
-        tenant.display_name = plain(display_name != NULL ? display_name : "");
-        tenant.plan = plain(plan != NULL ? plan : "");
+        tenant.slug = fh_text_field(args->arguments[0]);
+        tenant.display_name = fh_text_field(display_name);
+        tenant.plan = fh_text_field(plan);
         request.tenant = &tenant;
-        request.region = plain(region != NULL ? region : "");
-        request.request_id = plain(request_id != NULL ? request_id : made_id);
+        request.region = fh_text_field(region);
+        request.request_id = fh_text_field(request_id != NULL ? request_id : made_id);
         if (store != NULL) {
             (void)snprintf(store_name, sizeof(store_name), "%s%.100s",
                            strncmp(store, "stores/", 7) == 0 ? "" : "stores/", store);
@@ -222,10 +218,9 @@ static int suspend_run(struct fh_session *session)
 {
     char name[NAME_LEN_MAX];
     Freehold__V1__SuspendTenantRequest request = FREEHOLD__V1__SUSPEND_TENANT_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     name_of(session, name);
     request.name = name;
-    request.reason = plain(reason != NULL ? reason : "");
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "SuspendTenant", &request.base);
 }
 
@@ -264,14 +259,13 @@ static int delete_run(struct fh_session *session)
 {
     char name[NAME_LEN_MAX];
     Freehold__V1__DeleteTenantRequest request = FREEHOLD__V1__DELETE_TENANT_REQUEST__INIT;
-    const char *reason = fh_args_value(session->args, "reason");
     const int exit_code = confirm(session);
     if (exit_code != FH_EXIT_OK) {
         return exit_code;
     }
     name_of(session, name);
     request.name = name;
-    request.reason = plain(reason != NULL ? reason : "");
+    request.reason = fh_text_field(fh_args_value(session->args, "reason"));
     return call(session, "DeleteTenant", &request.base);
 }
 

@@ -255,3 +255,8 @@ struct fh_str fh_text_record_table(const char *name)
     start += sizeof("tables/") - 1;
     return (struct fh_str){.data = start, .len = (size_t)(end - start)};
 }
+
+char *fh_text_field(const char *text)
+{
+    return (char *)(uintptr_t)(text != NULL ? text : "");
+}

@@ -35,4 +35,8 @@ void fh_text_add_record_key(struct fh_buf *out, const char *name);
 /* The table in a record's name; empty when it is not one. Borrows. */
 struct fh_str fh_text_record_table(const char *name);
 
+/* Text as a request's field: protobuf-c has no const strings, but only reads them. NULL: empty.
+ * Borrows. */
+char *fh_text_field(const char *text);
+
 #endif

@@ -9,11 +9,11 @@
 
 #include "base/alloc.h"
 #include "base/assert.h"
-#include "stores/civil.h"
 #include "stores/expr.h"
 #include "stores/mem/commit.h"
 #include "stores/mem/home.h"
 #include "stores/schema_change.h"
+#include "stores/write.h"
 
 #define SCRATCH_BYTES_MAX ((size_t)256 << 20) /* one row, with room */
 #define PREVIEW_BYTES_MAX ((size_t)64 << 20)
@@ -58,26 +58,6 @@ static void free_tables(struct fh_mem_data *data, struct other *other)
     fh_free(other->tables);
 }
 
-static void fill_default(const struct fh_column *column, int64_t now_us, struct fh_value *out)
-{
-    *out = (struct fh_value){.type = column->type, .is_null = true};
-    switch (column->default_kind) {
-    case FH_DEFAULT_NONE:
-        return;
-    case FH_DEFAULT_CONSTANT:
-        *out = column->default_value;
-        return;
-    case FH_DEFAULT_NOW:
-        out->is_null = false;
-        out->as.integer = column->type == FH_TYPE_DATE ? fh_days_of_us(now_us) : now_us;
-        return;
-    case FH_DEFAULT_UUID:
-        out->is_null = false;
-        out->as.uuid = fh_uuid_v7(now_us);
-        return;
-    }
-}
-
 /* The stored row as a row of `table`, in the scratch arena. */
 static enum fh_code convert(struct step *step, const struct fh_row *stored,
                             const struct fh_table *was, const struct fh_table *table,
@@ -96,7 +76,7 @@ static enum fh_code convert(struct step *step, const struct fh_row *stored,
         if (old != NULL) {
             values[i] = stored->values[old->position];
         } else {
-            fill_default(&table->columns[i], step->now_us, &values[i]);
+            fh_write_default(&table->columns[i], step->now_us, &values[i]);
         }
     }
     for (uint16_t i = 0; i < table->column_count; i++) {
