@@ -13,6 +13,8 @@
 
 #include "base/alloc.h"
 
+/* 17 digits tell any two doubles apart. */
+#define DUMP_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))
 #define RESERVE_BYTES 4096 /* of small texts, without a heap */
 
 static _Thread_local bool starved;
@@ -102,6 +104,24 @@ enum fh_code fh_json_parse_object(struct fh_str text, json_t **out, const char *
         code = FH_INVALID;
     }
     return code;
+}
+
+enum fh_code fh_json_dump(json_t *value, struct fh_arena *arena, struct fh_str *out)
+{
+    if (value == NULL) {
+        return FH_NOMEM;
+    }
+    size_t size = json_dumpb(value, NULL, 0, DUMP_FLAGS);
+    char *text = size > 0 ? fh_arena_alloc(arena, size + 1) : NULL;
+    /* Dumping allocates, too, and says 0 when it cannot. */
+    bool whole = text != NULL && json_dumpb(value, text, size, DUMP_FLAGS) == size;
+    json_decref(value);
+    if (!whole) {
+        return FH_NOMEM;
+    }
+    text[size] = '\0';
+    *out = (struct fh_str){.data = text, .len = size};
+    return FH_OK;
 }
 
 struct fh_str fh_json_text(const json_t *object, const char *name)

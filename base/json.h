@@ -10,6 +10,7 @@
 #include <jansson.h>
 #include <stdbool.h>
 
+#include "base/arena.h"
 #include "base/code.h"
 #include "base/str.h"
 
@@ -20,6 +21,10 @@ FH_MUST_CHECK enum fh_code fh_json_parse(struct fh_str text, json_t **out, json_
 /* The same with an object at the top. FH_OK, FH_NOMEM, or FH_INVALID with `*why` a static text that
  * follows a noun: "is not JSON". */
 FH_MUST_CHECK enum fh_code fh_json_parse_object(struct fh_str text, json_t **out, const char **why);
+
+/* Compact text of any value, in the arena and with a NUL behind it. Takes the reference; NULL is
+ * memory that ran out while the value was built. FH_OK or FH_NOMEM. */
+FH_MUST_CHECK enum fh_code fh_json_dump(json_t *value, struct fh_arena *arena, struct fh_str *out);
 
 /* The string member, or an empty one when it is missing or of another type. Borrowed from `object`.
  */

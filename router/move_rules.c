@@ -257,18 +257,5 @@ enum fh_code fh_move_event_detail(const struct fh_move *move, struct fh_arena *a
         move->message.len > 0 ? move->message.data : "", move->message.len, "source_store",
         move->source.store, "source_tier", fh_tier_name(move->source.home.tier), "target_store",
         move->target_store, "target_tier", fh_tier_name(move->target_home.tier));
-    if (detail == NULL) {
-        return FH_NOMEM;
-    }
-    size_t size = json_dumpb(detail, NULL, 0, JSON_COMPACT);
-    char *text = size > 0 ? fh_arena_alloc(arena, size + 1) : NULL;
-    /* Dumping allocates, too, and says 0 when it cannot. */
-    bool whole = text != NULL && json_dumpb(detail, text, size, JSON_COMPACT) == size;
-    json_decref(detail);
-    if (!whole) {
-        return FH_NOMEM;
-    }
-    text[size] = '\0';
-    *out = (struct fh_str){.data = text, .len = size};
-    return FH_OK;
+    return fh_json_dump(detail, arena, out);
 }

@@ -358,17 +358,5 @@ enum fh_code fh_rollout_event_detail(const struct fh_rollout *rollout, struct fh
         (json_int_t)rollout->progress.homes_done, "homes_failed",
         (json_int_t)rollout->progress.homes_failed, "message",
         rollout->message.len > 0 ? rollout->message.data : "", rollout->message.len);
-    if (detail == NULL) {
-        return FH_NOMEM;
-    }
-    size_t size = json_dumpb(detail, NULL, 0, JSON_COMPACT);
-    char *text = size > 0 ? fh_arena_alloc(arena, size + 1) : NULL;
-    bool whole = text != NULL && json_dumpb(detail, text, size, JSON_COMPACT) == size;
-    json_decref(detail);
-    if (!whole) {
-        return FH_NOMEM;
-    }
-    text[size] = '\0';
-    *out = (struct fh_str){.data = text, .len = size};
-    return FH_OK;
+    return fh_json_dump(detail, arena, out);
 }

@@ -134,25 +134,6 @@ enum fh_code fh_rollout_progress_decode(struct fh_str text, struct fh_rollout_pr
     return FH_OK;
 }
 
-/* Takes the reference; NULL is memory that ran out while it was built. */
-static enum fh_code dump(json_t *value, struct fh_arena *arena, struct fh_str *out)
-{
-    if (value == NULL) {
-        return FH_NOMEM;
-    }
-    size_t size = json_dumpb(value, NULL, 0, JSON_COMPACT);
-    char *text = size > 0 ? fh_arena_alloc(arena, size + 1) : NULL;
-    /* Dumping allocates, too, and says 0 when it cannot. */
-    bool whole = text != NULL && json_dumpb(value, text, size, JSON_COMPACT) == size;
-    json_decref(value);
-    if (!whole) {
-        return FH_NOMEM;
-    }
-    text[size] = '\0';
-    *out = (struct fh_str){.data = text, .len = size};
-    return FH_OK;
-}
-
 /* NULL when memory runs out. */
 static json_t *canaries_to_json(const struct fh_rollout_settings *settings)
 {
@@ -180,7 +161,7 @@ enum fh_code fh_rollout_settings_encode(const struct fh_rollout_settings *settin
         "canaries", canaries, "stop_after_canary", settings->stop_after_canary ? 1 : 0,
         "concurrency", (json_int_t)settings->concurrency, "lock_timeout_ms",
         (json_int_t)settings->lock_timeout_ms, "failures_max", (json_int_t)settings->failures_max);
-    return dump(object, arena, out);
+    return fh_json_dump(object, arena, out);
 }
 
 static uint32_t number(const json_t *object, const char *name)
@@ -243,5 +224,5 @@ enum fh_code fh_rollout_notes_encode(const struct fh_rollout_home *homes, size_t
             notes = NULL;
         }
     }
-    return dump(notes, arena, out);
+    return fh_json_dump(notes, arena, out);
 }

@@ -9,11 +9,11 @@
 #include <stdlib.h>
 
 #include "base/codec.h"
+#include "base/json.h"
 #include "clients/cli/text.h"
 
 #define NUMBER_LEN_MAX 400
 #define SHOWN_MAX 32
-#define JSON_DEPTH_FLAGS (JSON_COMPACT | JSON_ENCODE_ANY | JSON_REAL_PRECISION(17))
 
 bool fh_kind_of_type(struct fh_str type, enum fh_kind *out)
 {
@@ -212,15 +212,12 @@ enum fh_code fh_convert_text(struct fh_str text, enum fh_kind kind, struct fh_ar
 static enum fh_code json_to_string(const json_t *json, struct fh_arena *arena,
                                    Freehold__V1__Value *out, struct fh_error *error)
 {
-    const size_t len = json_dumpb(json, NULL, 0, JSON_DEPTH_FLAGS);
-    char *text = fh_arena_alloc(arena, len + 1);
-    if (len == 0 || text == NULL) {
+    struct fh_str text;
+    if (fh_json_dump(json_incref((json_t *)(uintptr_t)json), arena, &text) != FH_OK) {
         return no_memory(error);
     }
-    (void)json_dumpb(json, text, len, JSON_DEPTH_FLAGS);
-    text[len] = '\0';
     out->kind_case = FREEHOLD__V1__VALUE__KIND_STRING_VALUE;
-    out->string_value = text;
+    out->string_value = fh_text_field(text.data);
     return FH_OK;
 }
 

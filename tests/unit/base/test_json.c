@@ -86,12 +86,45 @@ static void test_refused(void **state)
     }
 }
 
+static void dump_with_failures(long failures)
+{
+    static const char expected[] = "{\"a\":[1,0.10000000000000001,null],\"b\":\"\\n\"}";
+    bool delivered = true;
+    for (int round = 0; delivered; round++) {
+        struct fh_arena arena;
+        struct fh_str text = {.data = NULL};
+        fh_arena_init(&arena, 4096);
+        fh_alloc_fault_on(round, failures);
+        json_t *value = json_pack("{s:[I,f,n],s:s}", "a", (json_int_t)1, 0.1, "b", "\n");
+        enum fh_code code = fh_json_dump(value, &arena, &text);
+        delivered = fh_alloc_fault_off() != 0;
+        if (code == FH_OK) { /* jansson sorts keys in an array of its own, or does without */
+            assert_int_equal(text.len, strlen(expected));
+            assert_string_equal(text.data, expected);
+        } else {
+            assert_true(delivered);
+            assert_int_equal(code, FH_NOMEM);
+            assert_null(text.data);
+        }
+        fh_arena_close(&arena);
+        assert_true(round < ROUNDS_MAX);
+    }
+}
+
+static void test_dump(void **state)
+{
+    (void)state;
+    dump_with_failures(1);
+    dump_with_failures(-1);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_short_of_memory),
         cmocka_unit_test(test_long_text),
         cmocka_unit_test(test_refused),
+        cmocka_unit_test(test_dump),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
