@@ -455,6 +455,57 @@ static enum fh_code close_inside(struct fh_pg_site *site)
     return code;
 }
 
+static enum fh_code reader_may_connect(struct fh_pg_site *site, bool *out)
+{
+    char value[8];
+    const char *params[] = {site->reader, name_of(site)};
+    enum fh_code code = fh_pg_blocking_value(
+        &site->main,
+        "select 1 from pg_roles r, pg_database d where r.rolname = $1 and d.datname = $2 and "
+        "has_database_privilege(r.oid, d.oid, 'CONNECT')",
+        params, 2, value, sizeof(value));
+    *out = value[0] != '\0';
+    return code;
+}
+
+static enum fh_code let_reader(struct fh_pg_site *site, bool in)
+{
+    char text[TEXT_SIZE];
+    (void)snprintf(text, sizeof(text), "%s connect on database \"%s\" %s \"%s\"",
+                   in ? "grant" : "revoke", name_of(site), in ? "to" : "from", site->reader);
+    return fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
+}
+
+/* In its own database a reader may take any advisory lock, the tenant's gate as well, and for as
+ * long as it likes. Where the gate was not to be had, it is kept out meanwhile, so that it cannot
+ * come back in between; and let in again where the home stays. */
+static enum fh_code close_without_reader(struct fh_pg_site *site)
+{
+    bool in = false;
+    struct fh_error held = *site->main.error;
+    memset(site->main.error, 0, sizeof(*site->main.error));
+    enum fh_code code = reader_may_connect(site, &in);
+    if (code != FH_OK || !in) {
+        *site->main.error = code == FH_OK ? held : *site->main.error;
+        return code == FH_OK ? FH_HELD : code;
+    }
+    code = let_reader(site, false);
+    if (code == FH_OK) {
+        code = fh_pg_site_admin(site, "end_sessions", "database_reader", NULL);
+    }
+    fh_fault_point("pg.erase.reader");
+    if (code == FH_OK) {
+        code = close_inside(site);
+    }
+    if (code != FH_OK && site->main.pq != NULL) {
+        struct fh_error why = *site->main.error;
+        enum fh_code again = let_reader(site, true);
+        code = again == FH_OK ? code : again;
+        *site->main.error = again == FH_OK ? why : *site->main.error;
+    }
+    return code;
+}
+
 enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
 {
     enum presence presence = ABSENT;
@@ -470,6 +521,9 @@ enum fh_code fh_pg_database_home_erase(struct fh_pg_site *site)
         if (is_unsure(site, code)) { /* as in creation */
             code = end_owners(site);
             code = code == FH_OK ? close_inside(site) : code;
+        }
+        if (code == FH_HELD) {
+            code = close_without_reader(site);
         }
         code = code == FH_NO_TENANT ? FH_OK : code;
     }

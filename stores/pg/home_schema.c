@@ -2,7 +2,8 @@
  *
  * Create: lock, look, role, namespace and tables and fence, count under the count's lock, commit.
  * Erase: lock, gate, fence of the generation, the reader's sessions ended, namespace and roles
- * gone, commit. A reader that comes meanwhile finds itself without rights.
+ * gone, commit. A reader that comes meanwhile finds itself without rights; one that came just
+ * before, and keeps a table, loses its rights first, and all begins again.
  *
  * Failures: whatever fails, the transaction is rolled back, roles and all. A namespace without a
  * fence's row is what nobody's transaction leaves; found all the same, it is swept.
@@ -92,7 +93,8 @@ enum fh_code fh_pg_schema_home_create(struct fh_pg_site *site)
     return code == FH_NO_TENANT ? make(site) : code;
 }
 
-enum fh_code fh_pg_schema_home_erase(struct fh_pg_site *site)
+/* *in_use: nobody may use the home any more, and somebody still does. */
+static enum fh_code erase(struct fh_pg_site *site, bool *in_use)
 {
     enum fh_code code = fh_pg_site_begin(site, &site->main);
     if (code == FH_OK) {
@@ -104,8 +106,10 @@ enum fh_code fh_pg_schema_home_erase(struct fh_pg_site *site)
     if (code == FH_OK || code == FH_NO_TENANT) { /* who reads would keep us from dropping */
         code = fh_pg_site_admin(site, "end_sessions", "schema_reader", NULL);
     }
+    fh_fault_point("pg.erase.sessions");
     if (code == FH_OK) {
         code = drop_namespace(site);
+        *in_use = code == FH_HELD;
     }
     fh_fault_point("pg.erase.namespace");
     if (code == FH_OK) {
@@ -119,4 +123,62 @@ enum fh_code fh_pg_schema_home_erase(struct fh_pg_site *site)
     }
     fh_fault_point("pg.erase.committed");
     return code;
+}
+
+static enum fh_code let_reader(struct fh_pg_site *site, bool in)
+{
+    char text[192];
+    (void)snprintf(text, sizeof(text), "%s usage on schema \"%s\" %s \"%s\"",
+                   in ? "grant" : "revoke", site->request->scope.home.name, in ? "to" : "from",
+                   site->reader);
+    return fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
+}
+
+static enum fh_code reader_may_use(struct fh_pg_site *site, bool *out)
+{
+    char value[8];
+    const char *params[] = {site->reader, site->request->scope.home.name};
+    enum fh_code code = fh_pg_blocking_value(
+        &site->main,
+        "select 1 from pg_roles r, pg_namespace n where r.rolname = $1 and n.nspname = $2 and "
+        "has_schema_privilege(r.oid, n.oid, 'USAGE')",
+        params, 2, value, sizeof(value));
+    *out = value[0] != '\0';
+    return code;
+}
+
+/* Behind a first attempt, which was ended by a reader that keeps a table. */
+static enum fh_code erase_without_reader(struct fh_pg_site *site)
+{
+    bool in = false;
+    bool in_use = false;
+    struct fh_error held = *site->main.error;
+    memset(site->main.error, 0, sizeof(*site->main.error));
+    enum fh_code code = fh_pg_blocking_run(&site->main, "rollback");
+    if (code == FH_OK) {
+        code = reader_may_use(site, &in);
+    }
+    if (code != FH_OK || !in) {
+        *site->main.error = code == FH_OK ? held : *site->main.error;
+        return code == FH_OK ? FH_HELD : code;
+    }
+    code = let_reader(site, false);
+    if (code == FH_OK) {
+        code = erase(site, &in_use);
+    }
+    if (code != FH_OK && code != FH_OUTCOME_UNKNOWN && site->main.pq != NULL) {
+        struct fh_error why = *site->main.error;
+        enum fh_code again = fh_pg_blocking_run(&site->main, "rollback");
+        again = again == FH_OK ? let_reader(site, true) : again;
+        *site->main.error = again == FH_OK ? why : *site->main.error;
+        code = again == FH_OK ? code : again;
+    }
+    return code;
+}
+
+enum fh_code fh_pg_schema_home_erase(struct fh_pg_site *site)
+{
+    bool in_use = false;
+    enum fh_code code = erase(site, &in_use);
+    return in_use ? erase_without_reader(site) : code;
 }

@@ -250,6 +250,7 @@ static enum fh_code count_rows(struct fh_pg_site *site, struct fh_pg_blocking *c
 {
     const char *params[] = {namespace_of(site)};
     PGresult *tables = NULL;
+    site->request->as.home.rows_erased = 0; /* an attempt before may have counted them */
     enum fh_code code = fh_pg_blocking_ask(
         conn,
         "select format('select count(*) from %I.%I', n.nspname, c.relname) from pg_class c join "

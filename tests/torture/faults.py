@@ -23,7 +23,7 @@ CREATING = {
     ("sqlite", "database"): ("sqlite.home.filled", "sqlite.home.named"),
 }
 ERASING = {
-    ("pg", "schema"): ("pg.erase.namespace", "pg.erase.committed"),
+    ("pg", "schema"): ("pg.erase.sessions", "pg.erase.namespace", "pg.erase.committed"),
     ("pg", "database"): (
         *("pg.erase.fence", "pg.home.looked", "pg.erase.sessions"),
         *("pg.erase.renamed", "pg.erase.database"),

@@ -202,6 +202,7 @@ enum fh_code call_run(struct call *call, int64_t timeout_ms)
 static void turned_cb(uv_timer_t *timer)
 {
     *(bool *)timer->data = true;
+    uv_stop(timer->loop); /* due before the loop first looks, it is not waited for behind that */
 }
 
 void fixture_turn(struct fixture *f, uint64_t ms)

@@ -1,10 +1,6 @@
 /* Tenants' databases and who may drop them: not another store of the same server, and nobody who
  * looked before somebody else made a home of it. */
-#include <signal.h>
-#include <stdlib.h>
 #include <string.h>
-#include <sys/wait.h>
-#include <unistd.h>
 
 #include "base/buf.h"
 #include "tests/unit/stores_pg/tiers.h"
@@ -88,35 +84,9 @@ static void test_two_stores_of_one_server(void **state)
     fixture_stop(&f);
 }
 
-/* A process of its own does that to the home, and stops at that point. */
 static pid_t stopped(struct fixture *f, const char *point, enum fh_op op)
 {
-    pid_t pid = fork();
-    assert_true(pid >= 0);
-    if (pid == 0) {
-        struct fixture child = *f;
-        (void)setenv("FREEHOLD_STOP_AT", point, 1);
-        if (uv_loop_init(&child.loop) != 0 || uv_timer_init(&child.loop, &child.watchdog) != 0) {
-            _exit(99);
-        }
-        child.env.loop = &child.loop;
-        fixture_open(&child, 1);
-        _exit((int)(op == FH_OP_HOME_CREATE ? tiers_create(&child, FH_TIER_DATABASE, 0, 1)
-                                            : tiers_erase(&child, FH_TIER_DATABASE, 0, 1)));
-    }
-    int status = 0;
-    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
-    assert_true(WIFSTOPPED(status));
-    return pid;
-}
-
-static enum fh_code go_on(pid_t pid)
-{
-    int status = 0;
-    assert_int_equal(kill(pid, SIGCONT), 0);
-    assert_int_equal(waitpid(pid, &status, 0), pid);
-    assert_true(WIFEXITED(status));
-    return (enum fh_code)WEXITSTATUS(status);
+    return tiers_stopped(f, point, op, FH_TIER_DATABASE);
 }
 
 /* A maker that lost its lock goes on behind the look of whoever has it now: what it is told was
@@ -135,8 +105,8 @@ static void test_lost_lock(void **state)
                                    "select pg_terminate_backend(pid, 5000) from pg_locks where "
                                    "locktype = 'advisory' and granted"));
         pid_t other = stopped(&f, "pg.home.looked", others[i % 2]);
-        enum fh_code made = go_on(maker);
-        enum fh_code code = go_on(other);
+        enum fh_code made = tiers_go_on(maker);
+        enum fh_code code = tiers_go_on(other);
         fixture_open(&f, 1);
         enum fh_code there = read_fence(&f);
         if (made == FH_OK) {
@@ -167,7 +137,7 @@ static void test_made_meanwhile(void **state)
         pid_t sleeper = stopped(&f, cases[i].point, cases[i].op);
         f.store = open_other(&f);
         tiers_make(&f, FH_TIER_DATABASE, 0);
-        enum fh_code code = go_on(sleeper);
+        enum fh_code code = tiers_go_on(sleeper);
         assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
         fixture_close(&f); /* with its connections */
         f.store = open_other(&f);
@@ -210,7 +180,7 @@ static void test_at_once(void **state)
         }
         tiers_make(&f, FH_TIER_DATABASE, 0);
         fixture_close(&f); /* with its connections, which would keep anybody from dropping it */
-        enum fh_code code = go_on(sleeper);
+        enum fh_code code = tiers_go_on(sleeper);
         f.store = open_other(&f);
         assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
         assert_int_equal(code, cases[i].code);
@@ -246,7 +216,7 @@ static void test_half_template_closed(void **state)
         const char *name = sql + strlen("drop database ");
         assert_string_equal(tiers_sql(&f, name, "freehold_app", NULL, "select 1"), "connect");
         assert_string_equal(tiers_sql(&f, name, "freehold_owner", NULL, "select 1"), "");
-        assert_int_equal(go_on(maker), FH_OK);
+        assert_int_equal(tiers_go_on(maker), FH_OK);
         fixture_open(&f, 1);
         assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, 1), FH_OK);
         fixture_close(&f);
@@ -270,7 +240,7 @@ static void test_new_database_closed(void **state)
     for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
         pid_t maker = stopped(&f, points[i], FH_OP_HOME_CREATE);
         assert_string_equal(tiers_sql(&f, home.name, "freehold_app", NULL, "select 1"), "connect");
-        assert_int_equal(go_on(maker), FH_OK);
+        assert_int_equal(tiers_go_on(maker), FH_OK);
         assert_string_equal(tiers_sql(&f, home.name, "freehold_app", NULL, "select 1"), "connect");
         fixture_open(&f, 1);
         assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NOT_FOUND);

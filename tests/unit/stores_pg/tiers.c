@@ -1,7 +1,11 @@
 #include "tests/unit/stores_pg/tiers.h"
 
+#include <signal.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 struct fh_uuid tiers_tenant(unsigned n)
 {
@@ -96,4 +100,34 @@ const char *tiers_sql(struct fixture *f, const char *database, const char *user,
                       const char *password, const char *sql)
 {
     return fh_pgtest_try(f->pg, database, user, password, sql);
+}
+
+pid_t tiers_stopped(struct fixture *f, const char *point, enum fh_op op, enum fh_tier tier)
+{
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    if (pid == 0) {
+        struct fixture child = *f;
+        (void)setenv("FREEHOLD_STOP_AT", point, 1);
+        if (uv_loop_init(&child.loop) != 0 || uv_timer_init(&child.loop, &child.watchdog) != 0) {
+            _exit(99);
+        }
+        child.env.loop = &child.loop;
+        fixture_open(&child, 1);
+        _exit((int)(op == FH_OP_HOME_CREATE ? tiers_create(&child, tier, 0, 1)
+                                            : tiers_erase(&child, tier, 0, 1)));
+    }
+    int status = 0;
+    assert_int_equal(waitpid(pid, &status, WUNTRACED), pid);
+    assert_true(WIFSTOPPED(status));
+    return pid;
+}
+
+enum fh_code tiers_go_on(pid_t pid)
+{
+    int status = 0;
+    assert_int_equal(kill(pid, SIGCONT), 0);
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_true(WIFEXITED(status));
+    return (enum fh_code)WEXITSTATUS(status);
 }
