@@ -54,7 +54,10 @@ struct rpc_method {
     fh_rpc_handler_cb *handler;
     void *arg;
     struct rpc_slot *slots;
-    uint32_t slot_count;
+    uint32_t slot_count; /* bound of `armed` */
+    uint32_t armed;      /* the first ones; the others wait until they are needed */
+    uint64_t turn;       /* the server's, that `arrived` counts requests of */
+    uint32_t arrived;
 };
 
 struct rpc_listener {
@@ -89,6 +92,7 @@ struct fh_rpc_server {
     struct fh_list deferred; /* calls with callbacks due on the next turn */
     size_t live_count;
     int64_t deadlines_looked_us;
+    uint64_t turn; /* of the poller; counts */
     struct rpc_health health;
     enum rpc_phase phase;
     uv_timer_t drain_timer;

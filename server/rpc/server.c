@@ -29,7 +29,7 @@ static struct fh_rpc_server *the_server;
 void fh_rpc_options_init(struct fh_rpc_options *options)
 {
     *options = (struct fh_rpc_options){
-        .slots_per_method = 64,
+        .slots_per_method = 32,
         .calls_max = 4096,
         .request_bytes_max = 4U << 20,
         .response_bytes_max = 16U << 20,
@@ -55,6 +55,7 @@ static void turn_cb(void *arg)
     struct fh_rpc_server *server = arg;
     int64_t now_us = fh_clock_monotonic_us(server->env.clock);
 
+    server->turn++;
     fh_rpc_call_run_deferred(server);
     if (now_us - server->deadlines_looked_us >= DEADLINES_EVERY_US) {
         server->deadlines_looked_us = now_us;

@@ -84,7 +84,7 @@ struct fh_rpc_listener {
 };
 
 struct fh_rpc_options {
-    uint32_t slots_per_method;   /* outstanding request slots; default 64 */
+    uint32_t slots_per_method;   /* request slots at most; fewer until needed; default 32 */
     uint32_t calls_max;          /* live calls per process; default 4096 */
     uint32_t request_bytes_max;  /* default 4 MiB */
     uint32_t response_bytes_max; /* default 16 MiB */
