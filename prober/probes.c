@@ -2,7 +2,8 @@
  * is told by the answer: nothing found (a layer before the last one), FH_FOREIGN_ROW (the last).
  *
  * What each answer means is in the judges below; an answer that none of them knows is UNKNOWN, and
- * says the code. */
+ * says the code. The last probe reads nothing of anybody's: it asks the engine about the rights and
+ * policies of all tables of all homes, of which the others see only the canaries'. */
 #include "prober/probes.h"
 
 #include <stdio.h>
@@ -11,6 +12,7 @@
 #include "base/assert.h"
 
 #define BIT(layer) (1u << (layer))
+#define RIGHTS "rights and policies"
 
 /* An answer, as far as isolation is concerned. */
 enum outcome {
@@ -237,6 +239,27 @@ static enum fh_code aim_strange_table(const struct fh_probe_ground *ground,
     return FH_OK;
 }
 
+/* Where a layer is a matter of policies and grants. The store's are asked for with the shared tier
+ * and, because a run may be of one tier only, with the tier of schemas; a database of a tenant's
+ * own is asked by itself. */
+static enum fh_code aim_rights(const struct fh_probe_ground *ground, struct fh_probe_shot *shot,
+                               struct fh_request *request, const char **why)
+{
+    (void)shot;
+    *why = NULL;
+    if ((ground->capabilities & FH_CAPABILITY_CREDENTIALS) == 0) {
+        return FH_UNIMPLEMENTED;
+    }
+    request->op = FH_OP_CHECK;
+    request->scope.tenant = (struct fh_uuid){{0}};
+    request->scope.epoch = 0;
+    memset(&request->as, 0, sizeof(request->as));
+    if (ground->tier != FH_TIER_DATABASE) {
+        fh_home_of(FH_TIER_SHARED, &ground->pair.uuids[0], &request->scope.home);
+    }
+    return FH_OK;
+}
+
 /* A probe at a tenant that is no canary: made up, and so nobody's. */
 static enum fh_code aim_ordinary(const struct fh_probe_ground *ground, struct fh_probe_shot *shot,
                                  struct fh_request *request, const char **why)
@@ -312,6 +335,7 @@ static const struct kind kinds[] = {
      .other_context = true,
      .skips_predicate = true,
      .aim = aim_ordinary},
+    {.name = RIGHTS, .expected = "as made", .aim = aim_rights},
 };
 
 size_t fh_probe_count(void)
@@ -393,6 +417,41 @@ static enum outcome outcome_of(const struct fh_probe_ground *ground,
     }
 }
 
+static uint32_t gone_of(const struct fh_finding *finding)
+{
+    return ((finding->layers & FH_FINDING_ENFORCEMENT) != 0 ? BIT(FH_PROBE_LAYER_ENFORCEMENT) : 0) |
+           ((finding->layers & FH_FINDING_BORDER) != 0 ? BIT(FH_PROBE_LAYER_BORDER) : 0);
+}
+
+/* What is off, but takes no layer away (settings of the server's log, say), is `store check`'s. */
+static void judge_rights(const struct fh_op_check *check, struct fh_probe_result *out)
+{
+    const struct fh_finding *first = NULL;
+    uint32_t gone = 0;
+    unsigned count = 0;
+    for (size_t i = 0; i < check->count; i++) {
+        const struct fh_finding *finding = &check->findings[i];
+        if (!finding->ok && gone_of(finding) != 0) {
+            gone |= gone_of(finding);
+            first = first != NULL ? first : finding;
+            count++;
+        }
+    }
+    if (first == NULL) {
+        out->seen = "as made";
+        say(out, FH_PROBE_HELD, 0, "");
+        return;
+    }
+    char text[FH_PROBE_TEXT_MAX];
+    (void)snprintf(text, sizeof(text), "%s is not as it was made (%u; see store check): %.*s: %.*s",
+                   fh_probe_layer_text((first->layers & FH_FINDING_ENFORCEMENT) != 0
+                                           ? FH_PROBE_LAYER_ENFORCEMENT
+                                           : FH_PROBE_LAYER_BORDER),
+                   count, FH_STR_ARG(first->subject), FH_STR_ARG(first->text));
+    out->seen = "changed";
+    say(out, FH_PROBE_BROKEN, gone, text);
+}
+
 bool fh_probe_judge(size_t index, const struct fh_probe_ground *ground,
                     const struct fh_request *request, enum fh_code code, bool last,
                     struct fh_probe_result *out)
@@ -403,6 +462,11 @@ bool fh_probe_judge(size_t index, const struct fh_probe_ground *ground,
                                        [FOREIGN_ROW] = "the other's row",
                                        [WITHHELD] = "withheld"};
     const struct kind *kind = &kinds[index];
+    bool rights = kind->aim == aim_rights;
+    if (rights && code == FH_OK) {
+        judge_rights(&request->as.check, out);
+        return true;
+    }
     enum outcome outcome = outcome_of(ground, request, code);
     char text[FH_PROBE_TEXT_MAX];
     out->seen = outcome < IN_MOTION ? seen[outcome] : fh_code_name(code);
@@ -417,6 +481,9 @@ bool fh_probe_judge(size_t index, const struct fh_probe_ground *ground,
     say(out, FH_PROBE_UNKNOWN, 0, text);
     if (outcome == FOREIGN_ROW) {
         say_passed(kind, out);
+        return true;
+    }
+    if (rights) {
         return true;
     }
     kind->judge(kind, outcome, code, out);

@@ -225,8 +225,13 @@ struct fh_op_credential {
     struct fh_str namespace;
 };
 
+/* The layers of the isolation that a finding says are not as they were made: bits. 0: it is about
+ * something else, or the engine does not say. */
+enum fh_finding_layer { FH_FINDING_ENFORCEMENT = 1, FH_FINDING_BORDER = 2 };
+
 struct fh_finding {
     bool ok;
+    uint8_t layers;        /* fh_finding_layer */
     struct fh_str subject; /* "role freehold_app", "policy fh_shared.packages" */
     struct fh_str text;    /* what is off, and what to do */
 };

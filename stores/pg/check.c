@@ -17,6 +17,7 @@
 struct check_state {
     size_t next;   /* question that the next result answers */
     unsigned more; /* faults that have no place */
+    uint8_t more_layers;
 };
 
 static bool inside(const struct fh_pg_op *op)
@@ -88,6 +89,7 @@ static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGre
     struct check_state *state = op->state;
     int rows = PQntuples(result);
     size_t question = answered(op);
+    uint8_t layers = question < fh_pg_question_count ? fh_pg_questions[question].layers : 0;
     (void)index;
     if (rows == 0 && check->count < FH_CHECK_FINDINGS_MAX - 1) {
         add_good(check, question);
@@ -95,9 +97,11 @@ static enum fh_code check_result(struct fh_pg_op *op, unsigned index, const PGre
     for (int i = 0; i < rows; i++) {
         if (check->count == FH_CHECK_FINDINGS_MAX - 1) {
             state->more += (unsigned)(rows - i);
+            state->more_layers |= layers;
             return FH_OK;
         }
         struct fh_finding *finding = &check->findings[check->count];
+        *finding = (struct fh_finding){.layers = layers};
         enum fh_code code = fh_pg_field_copy(result, i, 0, op->request->arena, &finding->subject);
         if (code == FH_OK) {
             code = fh_pg_field_copy(result, i, 1, op->request->arena, &finding->text);
@@ -119,8 +123,8 @@ static enum fh_pg_next check_synced(struct fh_pg_op *op)
             op->request->arena, "%u more faults are not listed; mend these, then check again",
             state->more);
         op->code = text != NULL ? FH_OK : FH_NOMEM;
-        check->findings[check->count++] =
-            (struct fh_finding){.subject = FH_STR("check"), .text = fh_str_of(text)};
+        check->findings[check->count++] = (struct fh_finding){
+            .layers = state->more_layers, .subject = FH_STR("check"), .text = fh_str_of(text)};
     }
     return FH_PG_DONE;
 }

@@ -10,14 +10,17 @@
 
 #include <stdbool.h>
 #include <stddef.h>
+#include <stdint.h>
 
 #include "base/buf.h"
+#include "stores/store.h"
 
 struct fh_pg_question {
     const char *subject; /* of the good answer */
     const char *text;    /* of the good answer */
     const char *sql;
     bool store_only; /* not asked inside a tenant's own database */
+    uint8_t layers;  /* what a fault takes away: fh_finding_layer */
 };
 
 extern const struct fh_pg_question fh_pg_questions[];

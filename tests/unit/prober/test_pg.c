@@ -143,6 +143,51 @@ static void names_the_border(void **state)
     lab_assert_gone(&lab, FH_TIER_SCHEMA, "border", FH_PROBE_LAYER_BORDER);
 }
 
+/* What no canary's read can meet: another table of the store's, a table that has no rows of its own
+ * to be read, an ordinary tenant's home. */
+static void names_tables_of_others(void **state)
+{
+    (void)state;
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    lab_assert_held(&lab, FH_TIER_SHARED);
+    const struct fh_probe_result *rights = lab_result(&lab, FH_TIER_SHARED, "rights and policies");
+    assert_non_null(rights);
+    assert_int_equal(rights->verdict, FH_PROBE_HELD);
+    run("alter table fh_shared.fh_commit no force row level security", "", "");
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    lab_assert_gone(&lab, FH_TIER_SHARED, "rights and policies", FH_PROBE_LAYER_ENFORCEMENT);
+    assert_int_equal(lab_result(&lab, FH_TIER_SHARED, "enforcement")->verdict, FH_PROBE_HELD);
+    run("alter table fh_shared.fh_commit force row level security", "", "");
+    run("create role t_00000000000000000000000000000000 noinherit nologin;"
+        "grant select on fh_shared.fh_commit to t_00000000000000000000000000000000",
+        "", "");
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    lab_assert_gone(&lab, FH_TIER_SHARED, "rights and policies", FH_PROBE_LAYER_BORDER);
+    run("drop owned by t_00000000000000000000000000000000;"
+        "drop role t_00000000000000000000000000000000",
+        "", "");
+    /* What is off, but no layer of the isolation, is not the probe's. */
+    run("alter role freehold_app set log_min_error_statement = error", "", "");
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    run("alter role freehold_app reset log_min_error_statement", "", "");
+    lab_assert_held(&lab, FH_TIER_SHARED);
+}
+
+static void looks_into_databases(void **state)
+{
+    struct fh_tenant a;
+    char value[8];
+    (void)state;
+    lab_probe(&lab, 1u << FH_TIER_DATABASE);
+    lab_assert_held(&lab, FH_TIER_DATABASE);
+    lab_tenant(&lab, "fh-canary-main-database-a", &a);
+    assert_true(fh_pgtest_value_in(cluster, a.placement.home.name,
+                                   "alter table app.fh_commit disable row level security; select 1",
+                                   value, sizeof(value)));
+    lab_probe(&lab, 1u << FH_TIER_DATABASE);
+    lab_assert_gone(&lab, FH_TIER_DATABASE, "rights and policies", FH_PROBE_LAYER_ENFORCEMENT);
+}
+
 #ifdef FREEHOLD_FAULTS
 
 static void names_layers_1_and_3(void **state)
@@ -176,6 +221,8 @@ int main(void)
         cmocka_unit_test_setup_teardown(names_it_of_one_table, set_up, tear_down),
         cmocka_unit_test_setup_teardown(tells_of_a_bypassing_role, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_the_border, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(names_tables_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(looks_into_databases, set_up, tear_down),
 #ifdef FREEHOLD_FAULTS
         cmocka_unit_test_setup_teardown(names_layers_1_and_3, set_up, tear_down),
 #endif
