@@ -14,6 +14,7 @@
 #include "stores/pg/op.h"
 #include "stores/pg/pool.h"
 #include "stores/pg/provision.h"
+#include "stores/pg/sessions.h"
 #include "stores/pg/statements.h"
 #include "stores/pg/view.h"
 #include "stores/store.h"
@@ -48,6 +49,8 @@ struct fh_pg_store {
     bool has_secret;
     uint8_t secret[FH_PG_SECRET_BYTES]; /* passwords of databases' logins are made from it */
     struct fh_worker *provisioners[FH_PG_PROVISIONERS]; /* NULL: not needed so far */
+    struct fh_pg_sessions sessions;                     /* for them */
+    uv_timer_t session_timer;
     uint32_t view_idle_ms; /* the server ends a view that is asked nothing for so long */
     struct fh_pg_statements statements;
     struct fh_pg_params params; /* scratch of one statement */

@@ -49,6 +49,7 @@ static void tear_down(struct fh_pg_store *pg)
         }
     }
     uv_close((uv_handle_t *)&pg->tick, handle_closed_cb);
+    uv_close((uv_handle_t *)&pg->session_timer, handle_closed_cb);
     uv_close((uv_handle_t *)&pg->idle, handle_closed_cb);
     uv_close((uv_handle_t *)&pg->dispatcher, handle_closed_cb);
 }
@@ -62,6 +63,7 @@ void fh_pg_store_handle_closed(struct fh_pg_store *pg)
     }
     fh_store_closed_cb *closed_cb = pg->closed_cb;
     void *arg = pg->closed_arg;
+    fh_pg_sessions_close(&pg->sessions);
     fh_pg_statements_close(&pg->statements);
     fh_pg_params_close(&pg->params);
     fh_buf_close(&pg->scratch);
@@ -235,13 +237,17 @@ static void init_store(struct fh_pg_store *pg, const struct fh_env *env)
     fh_pg_statements_init(&pg->statements);
     fh_pg_params_init(&pg->params);
     fh_buf_init(&pg->scratch, FH_PG_PARAMS_BYTES_MAX);
+    fh_pg_sessions_init(&pg->sessions);
     (void)uv_timer_init(env->loop, &pg->tick);
+    (void)uv_timer_init(env->loop, &pg->session_timer);
+    uv_unref((uv_handle_t *)&pg->session_timer);
     (void)uv_idle_init(env->loop, &pg->idle);
     (void)uv_prepare_init(env->loop, &pg->dispatcher);
     pg->tick.data = pg;
+    pg->session_timer.data = pg;
     pg->idle.data = pg;
     pg->dispatcher.data = pg;
-    pg->handles = 3;
+    pg->handles = 4;
 }
 
 static enum fh_code pg_open(const struct fh_env *env, const struct fh_store_config *config,

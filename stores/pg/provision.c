@@ -1,5 +1,6 @@
 /* Happy path: submit gives the op to a thread, the thread opens the owner's connection to the
- * store's database, does what the tier asks, closes, and the loop ends the op.
+ * store's database, or takes one that was kept, does what the tier asks, closes or keeps it, and
+ * the loop ends the op, and closes what was kept once its time is over.
  *
  * Failures: every step's code ends the walk, and FH_INTERNAL begins it again on a new connection, a
  * few times (TRIES_MAX); connections are closed, so locks and open transactions
@@ -47,6 +48,37 @@ static enum fh_code act(struct fh_pg_site *site)
     }
 }
 
+/* What needs no more than a transaction, and leaves nothing of itself in the session. */
+static bool is_brief(const struct fh_request *request)
+{
+    return request->scope.home.tier == FH_TIER_SCHEMA && request->op != FH_OP_CREDENTIAL;
+}
+
+/* Once, on a connection of its own. */
+static enum fh_code attempt(struct fh_pg_site *site)
+{
+    struct fh_pg_store *pg = site->pg;
+    struct fh_request *request = site->request;
+    const struct fh_clock *clock = pg->store.env->clock;
+    struct fh_pg_session session = {.pq = NULL};
+    memset(&request->error, 0, sizeof(request->error));
+    enum fh_code code =
+        is_brief(request)
+            ? fh_pg_sessions_open(&pg->sessions, &pg->owner, clock, request->deadline_us,
+                                  &request->error, &site->main, &session)
+            : fh_pg_blocking_open(&site->main, &pg->owner, NULL, clock, request->deadline_us,
+                                  &request->error);
+    if (code == FH_OK) {
+        code = act(site);
+    }
+    if (is_brief(request)) {
+        fh_pg_sessions_give(&pg->sessions, &session, &site->main);
+    } else {
+        fh_pg_blocking_close(&site->main);
+    }
+    return code;
+}
+
 /* On the thread. */
 static void run_cb(void *ctx, struct fh_work **items, size_t count)
 {
@@ -61,13 +93,7 @@ static void run_cb(void *ctx, struct fh_work **items, size_t count)
     fh_pg_admin_role(&site.request->scope.home, false, site.role);
     fh_pg_admin_role(&site.request->scope.home, true, site.reader);
     for (int tries = 0; tries < TRIES_MAX; tries++) {
-        memset(&site.request->error, 0, sizeof(site.request->error));
-        job->code = fh_pg_blocking_open(&site.main, &pg->owner, NULL, pg->store.env->clock,
-                                        site.request->deadline_us, &site.request->error);
-        if (job->code == FH_OK) {
-            job->code = act(&site);
-        }
-        fh_pg_blocking_close(&site.main);
+        job->code = attempt(&site);
         if (job->code != FH_INTERNAL) {
             break;
         }
@@ -78,9 +104,23 @@ static void run_cb(void *ctx, struct fh_work **items, size_t count)
     }
 }
 
+static void session_timer_cb(uv_timer_t *timer)
+{
+    struct fh_pg_store *pg = timer->data;
+    int64_t next_us =
+        fh_pg_sessions_expire(&pg->sessions, fh_clock_monotonic_us(pg->store.env->clock));
+    if (next_us > 0) {
+        (void)uv_timer_start(timer, session_timer_cb, (uint64_t)next_us / 1000 + 1, 0);
+    }
+}
+
 static void done_cb(struct fh_work *work)
 {
     struct job *job = FH_CONTAINER_OF(work, struct job, work);
+    struct fh_pg_store *pg = job->op->store;
+    if (!uv_is_active((uv_handle_t *)&pg->session_timer)) {
+        session_timer_cb(&pg->session_timer);
+    }
     job->op->working = false;
     fh_pg_op_finish(job->op, job->code);
 }

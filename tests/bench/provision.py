@@ -39,7 +39,7 @@ class Session:
             getattr(self.pq, name).restype = ctypes.c_void_p
         self.pq.PQerrorMessage.restype = ctypes.c_char_p
         self.connection = ctypes.c_void_p(self.pq.PQconnectdb(
-            f"host=127.0.0.1 port={port} user={user} dbname={database}".encode()))
+            f"host=127.0.0.1 port={port} user={user} dbname={database} application_name=floor".encode()))
         if self.pq.PQstatus(self.connection) != 0:
             self.fail()
 
@@ -105,14 +105,21 @@ class Floors:
 
     # -- PostgreSQL ---------------------------------------------------------------------------
 
+    def end_owners(self):
+        """The product's sessions, so that new ones have the role's settings."""
+        self.admin.sql("select pg_terminate_backend(pid, 30000) from pg_stat_activity where usename = "
+                       "'freehold_owner' and application_name <> 'floor'")
+
     @functools.cached_property
     def ddl(self):
         """What makes a schema's tables, in which {home} and {role} stand for their names."""
         self.admin.sql("alter role freehold_owner set log_statement = 'ddl'")
+        self.end_owners()  # a session that is kept would not know
         log = pathlib.Path(self.machine.cluster.folder, "log")
         begin = log.stat().st_size
         uid = self.tiers.provision("postgres", "schema", 1)[0][0]
         self.admin.sql("alter role freehold_owner reset log_statement")
+        self.end_owners()
         lines = log.read_bytes()[begin:].decode().replace("\n\t", " ").splitlines()
         name = name_of(uid)
         texts = [found[1].rstrip("; ") for found in map(LOGGED.search, lines)
