@@ -1,8 +1,8 @@
 /* Making and dropping dedicated homes, and their credentials: what blocks, on threads of its own.
  *
  * An op of this kind goes to a worker thread whole, is done there step by step on connections of
- * the owning role (blocking.h, sessions.h), and ends on the loop. Up to FH_PG_PROVISIONERS threads a store,
- * started when first needed, each with a bounded queue (FH_FULL).
+ * the owning role (blocking.h, sessions.h), and ends on the loop. Up to FH_PG_PROVISIONERS threads
+ * a store, started when first needed, each with a bounded queue (FH_FULL).
  *
  * Invariants, on which it rests that a creator or eraser that slept harms nobody:
  *   1. A dedicated home is worth something if and only if it has its fence's row.
