@@ -102,9 +102,6 @@ static void end_job(struct job *job)
     if (job->result.code != FH_OK) {
         job->result.error.code = job->result.code;
     }
-    for (size_t i = job->added; i < job->parsed_count; i++) {
-        fh_schema_version_free(job->parsed[i]);
-    }
     for (size_t i = 0; i < job->apply_count; i++) {
         fh_store_bringup_close(&job->applies[i]);
     }
@@ -112,12 +109,12 @@ static void end_job(struct job *job)
         schemas->busy = false;
     }
     schemas->jobs--;
-    struct fh_schemas_result result = job->result;
-    fh_schemas_done_cb *done_cb = job->done_cb;
-    void *arg = job->arg;
+    job->done_cb(&job->result, job->arg); /* it may look at the schema that was parsed */
+    for (size_t i = job->added; i < job->parsed_count; i++) {
+        fh_schema_version_free(job->parsed[i]);
+    }
     fh_arena_close(&job->arena);
     fh_free(job);
-    done_cb(&result, arg);
 }
 
 static void fail_job(struct job *job, enum fh_code code, const struct fh_error *error)
@@ -379,6 +376,8 @@ static void listed_cb(struct fh_catalog_request *request)
         fail_and_end(job, code, &error);
     } else if (job->validate_only) {
         job->result.applied = (uint32_t)job->parsed_count;
+        job->result.planned =
+            job->parsed_count > 0 ? job->parsed[job->parsed_count - 1]->schema : NULL;
         end_job(job);
     } else if (job->files != NULL) {
         ask_rollout(job);

@@ -26,6 +26,8 @@ struct fh_schemas_result {
     enum fh_code code;
     struct fh_error error; /* parse errors as "file:line:column: ..." */
     uint32_t applied;      /* new files */
+    /* validate_only with new files: the schema they lead to, until the callback returns; or NULL */
+    const struct fh_schema *planned;
     bool has_rollout; /* apply: the rollout that is to bring, or has brought, the newest version
                          to all homes */
     struct fh_uuid rollout;

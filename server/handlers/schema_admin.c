@@ -118,10 +118,11 @@ static enum fh_code fill_stores(const struct fh_services *services, struct fh_ar
     return FH_OK;
 }
 
-static enum fh_code schema_to_proto(const struct fh_services *services, struct fh_arena *arena,
+/* Borrows the schema's names. */
+static enum fh_code schema_to_proto(const struct fh_services *services,
+                                    const struct fh_schema *schema, struct fh_arena *arena,
                                     Freehold__V1__Schema *out)
 {
-    const struct fh_schema *schema = fh_schemas_current(services->schemas);
     freehold__v1__schema__init(out);
     if (schema != NULL) {
         out->version = schema->version;
@@ -143,8 +144,10 @@ static enum fh_code schema_to_proto(const struct fh_services *services, struct f
 
 static void get_schema(struct fh_call *call, void *arg)
 {
+    const struct fh_services *services = arg;
     Freehold__V1__Schema out;
-    enum fh_code code = schema_to_proto(arg, fh_call_arena(call), &out);
+    enum fh_code code =
+        schema_to_proto(services, fh_schemas_current(services->schemas), fh_call_arena(call), &out);
     if (code != FH_OK) {
         fh_call_fail_code(call, code);
         return;
@@ -162,11 +165,12 @@ struct apply_call {
     Freehold__V1__Rollout *rollout; /* as seen last */
 };
 
-static void answer_apply(struct apply_call *apply)
+static void answer_apply(struct apply_call *apply, const struct fh_schema *schema_then)
 {
     Freehold__V1__Schema schema;
     Freehold__V1__ApplySchemaResponse out = FREEHOLD__V1__APPLY_SCHEMA_RESPONSE__INIT;
-    enum fh_code code = schema_to_proto(apply->services, fh_call_arena(apply->call), &schema);
+    enum fh_code code =
+        schema_to_proto(apply->services, schema_then, fh_call_arena(apply->call), &schema);
     if (code != FH_OK) {
         fh_call_fail_unanswered(apply->call, code);
         return;
@@ -206,7 +210,7 @@ static void rollout_ended_cb(enum fh_code code, const struct fh_error *error, vo
         fh_call_fail_unanswered(apply->call, code);
         return;
     }
-    answer_apply(apply);
+    answer_apply(apply, fh_schemas_current(apply->services->schemas));
 }
 
 /* Some of the time is for answering. */
@@ -229,7 +233,8 @@ static void apply_done_cb(const struct fh_schemas_result *result, void *arg)
     }
     apply->applied = result->applied;
     if (!result->has_rollout) {
-        answer_apply(apply);
+        const struct fh_schema *current = fh_schemas_current(apply->services->schemas);
+        answer_apply(apply, result->planned != NULL ? result->planned : current);
         return;
     }
     if (apply->services->roller != NULL) {

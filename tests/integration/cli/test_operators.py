@@ -145,11 +145,13 @@ def test_schema(start, folder):
     (path / first).write_text(MIGRATIONS[first])
     (path / "README.md").write_text("not a migration")
     dry = freehold("schema", "apply", path, "--dry-run")
-    assert dry.out.startswith("1 of 1 files would be applied")
+    assert dry.out.startswith("1 of 1 files would be applied; schema version 1, ")
     assert freehold.json("schema", "status")["version"] == 0
     assert freehold.json("schema", "apply", path)["applied"] == 1
     (path / second).write_text(MIGRATIONS[second])
     assert freehold.json("schema", "apply", path, "--dry-run")["applied"] == 1
+    dry = freehold("schema", "apply", path, "--dry-run")
+    assert dry.out.startswith("1 of 2 files would be applied; schema version 2, 3 tables")
     told = freehold("schema", "apply", path)
     assert told.out.startswith("1 of 2 files applied; schema version 2, 3 tables")
     assert ["local", "2", "current"] in told.rows
