@@ -75,7 +75,8 @@ enum fh_code fh_pg_credential(struct fh_pg_site *site);           /* credential.
  * when another has it for too long. */
 FH_MUST_CHECK enum fh_code fh_pg_site_begin(struct fh_pg_site *site, struct fh_pg_blocking *conn);
 FH_MUST_CHECK enum fh_code fh_pg_site_lock(struct fh_pg_site *site, bool session);
-/* The fence's row, in a transaction begun. FH_NO_TENANT: there is none, or no table of fences. */
+/* The fence's row, in a transaction begun. FH_NO_TENANT: there is none, or no table of fences.
+ * FH_PRECONDITION: none is seen, and the table's policy is not the one that was made. */
 FH_MUST_CHECK enum fh_code fh_pg_site_fence(struct fh_pg_site *site, struct fh_pg_blocking *conn,
                                             struct fh_fence *out, uint32_t *version);
 /* Another fence than the one to be made: FH_EXISTS; another version: FH_STALE_SCHEMA. */

@@ -97,6 +97,28 @@ static enum fh_code read_version(struct fh_pg_site *site, struct fh_pg_blocking 
     return code;
 }
 
+/* The owner is bound by the policy, too: with another one, or none, a fence that is there is not
+ * seen, and what has no fence is dropped by whoever makes or erases a home. */
+static enum fh_code trust_absence(struct fh_pg_site *site, struct fh_pg_blocking *conn)
+{
+    char value[NUMBER_SIZE];
+    const char *params[] = {namespace_of(site), FH_PG_POLICY_EXPRESSION};
+    enum fh_code code = fh_pg_blocking_value(
+        conn,
+        "select count(*) || ' ' || count(*) filter (where y.polname = '" FH_PG_POLICY
+        "' and y.polpermissive and y.polcmd = '*' and y.polroles = array[0]::oid[] and "
+        "pg_get_expr(y.polqual, y.polrelid) = $2) from pg_policy y join pg_class c on c.oid = "
+        "y.polrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and "
+        "c.relname = 'fh_fence'",
+        params, 2, value, sizeof(value));
+    if (code == FH_OK && strcmp(value, "1 1") != 0) {
+        return fh_error_set(&site->request->error, FH_PRECONDITION,
+                            "the policy of the home's fences is not the one it was made with, so "
+                            "its fence cannot be seen; see `freehold store check`");
+    }
+    return code == FH_OK ? FH_NO_TENANT : code;
+}
+
 enum fh_code fh_pg_site_fence(struct fh_pg_site *site, struct fh_pg_blocking *conn,
                               struct fh_fence *out, uint32_t *version)
 {
@@ -122,7 +144,7 @@ enum fh_code fh_pg_site_fence(struct fh_pg_site *site, struct fh_pg_blocking *co
     if (code != FH_OK) {
         return code;
     }
-    code = PQntuples(result) == 1 ? parse_fence(result, out) : FH_NO_TENANT;
+    code = PQntuples(result) == 1 ? parse_fence(result, out) : trust_absence(site, conn);
     PQclear(result);
     return code == FH_OK ? read_version(site, conn, version) : code;
 }

@@ -134,12 +134,9 @@ static void test_crash_while_dropping(void **state)
     static const struct {
         const char *point;
         enum fh_tier tier;
-    } cases[] = {{"pg.erase.namespace", FH_TIER_SCHEMA},
-                 {"pg.erase.committed", FH_TIER_SCHEMA},
-                 {"pg.erase.fence", FH_TIER_DATABASE},
-                 {"pg.erase.sessions", FH_TIER_DATABASE},
-                 {"pg.erase.renamed", FH_TIER_DATABASE},
-                 {"pg.erase.database", FH_TIER_DATABASE}};
+    } cases[] = {{"pg.erase.namespace", FH_TIER_SCHEMA}, {"pg.erase.committed", FH_TIER_SCHEMA},
+                 {"pg.erase.fence", FH_TIER_DATABASE},   {"pg.erase.sessions", FH_TIER_DATABASE},
+                 {"pg.erase.renamed", FH_TIER_DATABASE}, {"pg.erase.database", FH_TIER_DATABASE}};
     struct fixture f;
     fixture_start(&f, NULL);
     tiers_traces(&f, before);
@@ -260,6 +257,48 @@ static void test_late_eraser(void **state)
     fixture_stop(&f);
 }
 
+/* A fence that cannot be seen, for somebody has changed its policy, is not one that is not there:
+ * whoever makes or erases a home leaves what it finds alone. */
+static void test_unseen_fence(void **state)
+{
+    (void)state;
+    static const char *const spoils[] = {
+        "drop policy fh_tenant on \"%1$s\".fh_fence",
+        "create policy none on \"%1$s\".fh_fence as restrictive using (false)",
+    };
+    static const char *const mends[] = {
+        "create policy fh_tenant on \"%1$s\".fh_fence using (tenant_id = "
+        "pg_catalog.current_setting('fh.tenant')::uuid) with check (tenant_id = "
+        "pg_catalog.current_setting('fh.tenant')::uuid)",
+        "drop policy none on \"%1$s\".fh_fence",
+    };
+    char sql[512];
+    struct fh_home home;
+    struct fixture f;
+    struct fh_uuid tenant = tiers_tenant(0);
+    fixture_start(&f, NULL);
+    for (size_t i = 0; i < 4; i++) {
+        enum fh_tier tier = dedicated[i / 2];
+        fh_home_of(tier, &tenant, &home);
+        const char *namespace = tier == FH_TIER_SCHEMA ? home.name : "app";
+        const char *database = tier == FH_TIER_SCHEMA ? "freehold" : home.name;
+        tiers_make(&f, tier, 0);
+#pragma GCC diagnostic push
+#pragma GCC diagnostic ignored "-Wformat-nonliteral" /* the texts above */
+        (void)snprintf(sql, sizeof(sql), spoils[i % 2], namespace);
+        assert_string_equal(tiers_sql(&f, database, "postgres", NULL, sql), "");
+        assert_int_equal(tiers_create(&f, tier, 0, 2), FH_PRECONDITION);
+        assert_int_equal(tiers_erase(&f, tier, 0, 2), FH_PRECONDITION);
+        (void)snprintf(sql, sizeof(sql), mends[i % 2], namespace);
+#pragma GCC diagnostic pop
+        assert_string_equal(tiers_sql(&f, database, "postgres", NULL, sql), "");
+        assert_int_equal(tiers_get(&f, tier, 0), FH_OK);
+        assert_int_equal(tiers_erase(&f, tier, 0, 2), FH_MOVED);
+        assert_int_equal(tiers_erase(&f, tier, 0, 1), FH_OK);
+    }
+    fixture_stop(&f);
+}
+
 static void test_server_killed(void **state)
 {
     (void)state;
@@ -331,6 +370,7 @@ int main(void)
         cmocka_unit_test(test_begun_again),
         cmocka_unit_test(test_half_dropped),
         cmocka_unit_test(test_late_eraser),
+        cmocka_unit_test(test_unseen_fence),
         cmocka_unit_test(test_server_killed),
         cmocka_unit_test(test_memory),
     };
