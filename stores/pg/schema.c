@@ -1,22 +1,28 @@
 /* Schema changes, on the owner's connection, one version after the other:
  *
- *   LOCK    begin, the home's advisory lock, look whether the system tables are there
- *   CHECK   the version (kept in fh_meta under the nil tenant), and a dedicated home's fence: who
- * is told that there is nothing to do was right about it, too SIZE    where something could go
- * ahead: how large the tables are AHEAD   large tables only, and before LOCK comes again: rolled
- * back; then what has to look at every row, each statement looked for (an earlier attempt may have
- * made it), and made RUN     system tables if there are none; the version's view renamed; a
- * dedicated home's fence locked, told, and required to be as the guard says; the changes; version;
- * commit UNDO    stored rows do not fit what was made ahead: all of that goes again, unless the
- * home was changed, or is being, since this session lost its lock: then it is another's
+ * - QUICK: a dedicated home whose changes look at no row, taken to be one version behind: LOCK and
+ *   RUN in one round trip, nothing asked first, committed by its Sync. The name of the fence's
+ *   view, which it changes, says the version; anything is otherwise than taken: on with LOCK
+ * - LOCK: begin, the home's advisory lock, look whether the system tables are there
+ * - CHECK: the version (kept in fh_meta under the nil tenant), and a dedicated home's fence: who is
+ *   told that there is nothing to do was right about it, too
+ * - SIZE, where something could go ahead: how large the tables are
+ * - AHEAD, large tables only, and before LOCK comes again: rolled back; then what has to look at
+ *   every row, each statement looked for (an earlier attempt may have made it), and made
+ * - RUN: system tables if there are none; the version's view renamed; a dedicated home's fence
+ *   locked, told, and required to be as the guard says; the changes; version; commit
+ * - UNDO: stored rows do not fit what was made ahead: all of that goes again, unless the home was
+ *   changed, or is being, since this session lost its lock: then it is another's
  *
- * Happy path of a small home: three round trips a version, and nothing outside of one transaction.
+ * Happy path of a small home: one round trip, or three a version, and nothing outside of one
+ * transaction. A home is a transaction of its own: a batch would keep each of its tenants waiting
+ * for the locks of all.
  *
  * Failures: the home is ahead of the target, or at a version the target does not descend from:
  * FH_PRECONDITION. A lock not had in lock_timeout_ms, or another change under way: FH_CONFLICT, and
  * what was made ahead is found by the next attempt. Rows that do not fit: the constraint's code,
- * which table and constraint, no values. A fence that is another: FH_MOVED. In RUN everything is
- * rolled back; a connection lost behind its commit is FH_OUTCOME_UNKNOWN.
+ * which table and constraint, no values. A fence that is another: FH_MOVED. In QUICK and RUN
+ * everything is rolled back; a connection lost in them is FH_OUTCOME_UNKNOWN.
  */
 #include "stores/pg/schema.h"
 
@@ -27,6 +33,8 @@
 #include "stores/pg/mover.h"
 #include "stores/pg/rows.h"
 #include "stores/pg/version.h"
+
+#define QUICK_THERE 4 /* the column of QUICK's first result */
 
 /* A scan or an index of this much takes some tens of milliseconds: nobody need go ahead of it. */
 #define SMALL_BYTES (8 * 1024 * 1024)
@@ -90,11 +98,27 @@ static enum fh_code undo_result(struct fh_pg_schema_state *state, unsigned index
     return code;
 }
 
+/* The first result tells whether the home is where it was taken to be. */
+static enum fh_code quick_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
+{
+    const struct fh_pg_schema_state *state = op->state;
+    bool there = false;
+    enum fh_code code = index == 0 ? fh_pg_field_bool(result, 0, QUICK_THERE, &there) : FH_OK;
+    if (there) {
+        op->request->as.schema.version_seen = state->from->version;
+    }
+    return code;
+}
+
 static enum fh_code schema_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     struct fh_pg_schema_state *state = op->state;
     bool locked = false;
     switch (state->stage) {
+    case STAGE_FIRST:
+        return FH_INTERNAL;
+    case STAGE_QUICK:
+        return quick_result(op, index, result);
     case STAGE_LOCK:
         return index == 3 ? fh_pg_field_bool(result, 0, 0, &state->exists) : FH_OK;
     case STAGE_CHECK:
@@ -214,6 +238,11 @@ static enum fh_pg_next schema_synced(struct fh_pg_op *op)
 {
     struct fh_pg_schema_state *state = op->state;
     switch (state->stage) {
+    case STAGE_FIRST:
+        break;
+    case STAGE_QUICK:
+        op->request->as.schema.version_seen = state->to->version;
+        return FH_PG_DONE;
     case STAGE_LOCK:
         state->version = 0;
         return state->exists ? go(op, STAGE_CHECK) : decide(op);
@@ -280,6 +309,14 @@ static bool rows_do_not_fit(struct fh_pg_op *op)
     }
 }
 
+/* No namespace, no view of that version, a fence that is another (the guard divided by zero): what
+ * is there is found out by asking. */
+static bool is_otherwise(const char *sqlstate)
+{
+    return strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42P01") == 0 ||
+           strcmp(sqlstate, "22012") == 0;
+}
+
 static bool is_undoing(const struct fh_pg_schema_state *state)
 {
     return state->stage == STAGE_UNDO_OPEN || state->stage == STAGE_UNDO ||
@@ -294,6 +331,11 @@ static void schema_failed(struct fh_pg_op *op, unsigned index)
         op->failure.code =
             op->failure.code == FH_UNAVAILABLE && op->attempts == 0 ? FH_UNAVAILABLE : state->why;
         op->request->error = state->error;
+        return;
+    }
+    if (state->stage == STAGE_QUICK && is_otherwise(op->failure.sqlstate)) {
+        state->slow = true;
+        op->retry_elsewhere = true;
         return;
     }
     if (state->stage == STAGE_RUN && op->code != FH_OK) {
@@ -323,6 +365,10 @@ static void schema_reset(struct fh_pg_op *op)
     struct fh_pg_schema_state *state = op->state;
     if (state != NULL && is_undoing(state)) {
         state->stage = STAGE_UNDO_OPEN;
+    } else if (state != NULL && state->slow) {
+        memset(state, 0, sizeof(*state));
+        state->slow = true;
+        state->stage = STAGE_LOCK;
     } else {
         op->state = NULL;
     }

@@ -6,6 +6,8 @@
 #include "stores/pg/op.h"
 
 enum fh_pg_schema_stage {
+    STAGE_FIRST, /* QUICK or LOCK */
+    STAGE_QUICK, /* all in one, of a home that is taken to be one version behind */
     STAGE_LOCK,
     STAGE_CHECK,
     STAGE_SIZE,
@@ -21,9 +23,11 @@ enum fh_pg_schema_stage {
 
 struct fh_pg_schema_state {
     enum fh_pg_schema_stage stage;
+    bool slow; /* it was not as QUICK took it to be */
     bool exists;
     bool large;
     uint32_t version;                 /* what the home is at */
+    const struct fh_schema *from;     /* QUICK: what it is taken to be at */
     const struct fh_schema *to;       /* what it comes to next */
     const struct fh_schema *prepared; /* for this one everything was made ahead; NULL: for none */
     struct fh_pg_ddl_step *steps;     /* of AHEAD and UNDO, in the request's arena */
