@@ -7,7 +7,8 @@
 # the change at hand and not its luck. Run ./dev fuzz for longer to look for what nobody has seen.
 # Targets are the fuzz_* programs of tests/fuzz. A run starts from tests/fuzz/corpus/NAME, if there,
 # and from what earlier runs found (build/fuzz/corpus/NAME); tests/fuzz/NAME.dict is the dictionary.
-# What breaks a target is kept in build/fuzz/artifacts/NAME-*. Two targets run at a time.
+# What breaks a target is kept in build/fuzz/artifacts/NAME-*. One target more runs at a time than there
+# are processors: five take two minutes on two, where two at a time would leave one idle in a third.
 source "$(dirname "${BASH_SOURCE[0]}")/lib.sh"
 
 if wants_help "$@"; then
@@ -83,9 +84,9 @@ trap '((${#pids[@]})) && kill "${pids[@]}" 2>/dev/null' EXIT
 for name in "${names[@]}"; do
     fuzz_one "$name" &
     pids+=("$!")
-    if ((${#pids[@]} == 2)); then
+    if ((${#pids[@]} > jobs)); then
         reap "${pids[0]}"
-        pids=("${pids[1]}")
+        pids=("${pids[@]:1}")
     fi
 done
 for pid in "${pids[@]}"; do

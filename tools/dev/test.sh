@@ -8,7 +8,8 @@
 #   asan-ubsan     all tests, address and undefined-behaviour sanitizers, leaks count; but the models,
 #                  which are no program of ours, what makes hundreds of databases, what looks for bugs
 #                  that were put in, and whole walks (e2e)
-#   tsan           labels unit and conformance, thread sanitizer; PostgreSQL's shared tier only
+#   tsan           labels unit and conformance, thread sanitizer; PostgreSQL's shared tier only, and not
+#                  what has one thread (or the catalog's beside it) from its beginning to its end
 #   fuzz           every libFuzzer target for a minute
 # LABEL (unit, conformance, integration, ...) runs the tests of that label, NAME one test
 # (unit.base.arena) or those that begin with it (unit.base); both in preset debug unless told
@@ -169,7 +170,7 @@ else
         -E '^(model\..*|e2e\..*|moves\.seeded_bugs|conformance\.postgresql\.database|integration\.isolation\.layers_pg\.(schema|database)|unit\.migrator\.tiers)$' \
         --repeat "until-fail:$repeat"
     ctest_suite tsan -L '^(unit|conformance)$' \
-        -E '^(conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general)|unit\.migrator\.tiers)$' \
+        -E '^(conformance\.(postgresql\.(schema|database)|pg_ahead|pg_general|(memory|fault)\..*)|unit\.migrator\.(tiers|steps|faults)|unit\.stores_pg\.(engine|faults|erase|schema|move_.*))$' \
         --repeat "until-fail:$repeat"
     fuzz_suite
 fi
