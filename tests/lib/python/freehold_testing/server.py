@@ -155,7 +155,8 @@ class Server:
         return self.log_path.read_text(errors="replace")
 
     def log_lines(self):
-        return [json.loads(line) for line in self.log().splitlines()]
+        """The whole ones: the server may be writing the last."""
+        return [json.loads(line) for line in self.log().rpartition("\n")[0].splitlines()]
 
     # Callers
 
