@@ -47,6 +47,15 @@ static const char *read_as(struct reader *reader, const char *sql)
     return tiers_sql(reader->f, reader->database, reader->user, reader->secret, sql);
 }
 
+static _Noreturn void take_again(struct reader *reader, const char *sql)
+{
+    (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test does not end() it */
+    for (;;) {
+        (void)read_as(reader, sql);
+        (void)usleep(1000);
+    }
+}
+
 /* A process of its own takes that and keeps it, and takes it again whenever its session is ended;
  * it has it when this returns. */
 static pid_t keep(struct reader *reader, const char *sql, const char *held)
@@ -57,11 +66,7 @@ static pid_t keep(struct reader *reader, const char *sql, const char *held)
     pid_t pid = fork();
     assert_true(pid >= 0);
     if (pid == 0) {
-        (void)prctl(PR_SET_PDEATHSIG, SIGKILL); /* a failed test does not end() it */
-    }
-    while (pid == 0) {
-        (void)read_as(reader, text);
-        (void)usleep(1000);
+        take_again(reader, text);
     }
     for (int i = 0; i < 3000 && strcmp(value, "t") != 0; i++) {
         assert_true(
