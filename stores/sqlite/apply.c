@@ -130,9 +130,14 @@ static enum fh_code store(struct fh_sqlite_conn *conn, struct fh_request *reques
         rc = fh_sqlite_bind_row(statement, row);
     }
     conn->last_rc = SQLITE_OK;
-    code = rc == SQLITE_OK ? fh_sqlite_write_rows(conn, statement, &request->scope.tenant, &count,
-                                                  &request->error)
-                           : fh_sqlite_conn_fail(conn, rc, &request->error);
+    if (rc != SQLITE_OK) {
+        code = fh_sqlite_conn_fail(conn, rc, &request->error);
+    } else if (shape == FH_SQLITE_INSERT) {
+        code = fh_sqlite_put_row(conn, statement, &request->scope.tenant, &count, &request->error);
+    } else {
+        code =
+            fh_sqlite_write_rows(conn, statement, &request->scope.tenant, &count, &request->error);
+    }
     code = fh_sqlite_explain_check(conn, request, row, code);
     fh_sqlite_statement_end(conn, statement);
     if (code == FH_OK && count != 1) {

@@ -11,7 +11,7 @@
 /* One write's effect: what was there, what is to be there (NULL: nothing). */
 struct fh_sqlite_change {
     struct fh_row *before;
-    struct fh_row *after; /* its tenant becomes what RETURNING said */
+    struct fh_row *after; /* its tenant is the scope's */
     bool released;        /* taken out first, for another write may take its unique values */
     bool stored;
     size_t origin; /* which of the request's writes it is, or follows from */

@@ -1,5 +1,6 @@
-/* Happy path: the fence is open at the routed epoch, the request id is new, each write's row is
- * read and evaluated, what follows from references' actions is put behind them, all rows are
+/* Happy path: the fence is open at the routed epoch, the request id is new (one statement tells
+ * both, and the last record's number, which stays the last: this is the only writer), each write's
+ * row is read and evaluated, what follows from references' actions is put behind them, all rows are
  * stored, the reference rules hold, the record goes in.
  *
  * Failures: the first refusal ends it, failed_write says where; an earlier commit with the request
@@ -104,23 +105,6 @@ static enum fh_code evaluate(struct fh_sqlite_conn *conn, struct fh_request *req
     return FH_OK;
 }
 
-static enum fh_code next_seq(struct fh_sqlite_conn *conn, struct fh_request *request, uint64_t *seq)
-{
-    sqlite3_stmt *statement = NULL;
-    bool row = false;
-    enum fh_code code = fh_sqlite_statement_get(
-        conn, FH_SQLITE_RECORD_SEQ, NULL, 0, &request->scope.tenant, &statement, &request->error);
-    if (code != FH_OK) {
-        return code;
-    }
-    int rc = sqlite3_bind_int64(statement, 2, (sqlite3_int64)request->scope.epoch);
-    code = rc == SQLITE_OK ? fh_sqlite_statement_step(conn, statement, &row, &request->error)
-                           : fh_sqlite_conn_fail(conn, rc, &request->error);
-    *seq = code == FH_OK && row ? (uint64_t)sqlite3_column_int64(statement, 0) + 1 : 1;
-    fh_sqlite_statement_end(conn, statement);
-    return code;
-}
-
 static int bind_record(sqlite3_stmt *statement, const struct fh_request *request, uint64_t seq,
                        struct fh_str changes, struct fh_str images)
 {
@@ -156,23 +140,20 @@ static int bind_record(sqlite3_stmt *statement, const struct fh_request *request
 }
 
 static enum fh_code insert_record(struct fh_sqlite_conn *conn, struct fh_request *request,
-                                  struct fh_str changes, struct fh_str images)
+                                  uint64_t seq, struct fh_str changes, struct fh_str images)
 {
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
-    uint64_t seq = 0;
-    enum fh_code code = next_seq(conn, request, &seq);
-    if (code == FH_OK) {
-        code = fh_sqlite_statement_get(conn, FH_SQLITE_RECORD_INSERT, NULL, 0,
-                                       &request->scope.tenant, &statement, &request->error);
-    }
+    enum fh_code code =
+        fh_sqlite_statement_get(conn, FH_SQLITE_RECORD_INSERT, NULL, 0, &request->scope.tenant,
+                                &statement, &request->error);
     if (code != FH_OK) {
         return code;
     }
     int rc = bind_record(statement, request, seq, changes, images);
-    code = rc == SQLITE_OK ? fh_sqlite_write_rows(conn, statement, &request->scope.tenant, &count,
-                                                  &request->error)
-                           : fh_sqlite_conn_fail(conn, rc, &request->error);
+    code = rc == SQLITE_OK
+               ? fh_sqlite_put_row(conn, statement, &request->scope.tenant, &count, &request->error)
+               : fh_sqlite_conn_fail(conn, rc, &request->error);
     fh_sqlite_statement_end(conn, statement);
     if (code == FH_OK && count != 1) {
         code = fh_error_set(&request->error, FH_INTERNAL, "the commit record was not written");
@@ -181,7 +162,7 @@ static enum fh_code insert_record(struct fh_sqlite_conn *conn, struct fh_request
     return code;
 }
 
-static enum fh_code record(struct fh_sqlite_conn *conn, struct fh_request *request,
+static enum fh_code record(struct fh_sqlite_conn *conn, struct fh_request *request, uint64_t seq,
                            const struct fh_sqlite_changes *set)
 {
     struct fh_buf changes;
@@ -199,7 +180,7 @@ static enum fh_code record(struct fh_sqlite_conn *conn, struct fh_request *reque
     }
     code = say(request, code);
     if (code == FH_OK) {
-        code = insert_record(conn, request, fh_buf_str(&changes), fh_buf_str(&images));
+        code = insert_record(conn, request, seq, fh_buf_str(&changes), fh_buf_str(&images));
     }
     fh_buf_close(&changes);
     fh_buf_close(&images);
@@ -217,23 +198,19 @@ static void clear_results(struct fh_op_commit *commit)
 enum fh_code fh_sqlite_commit(struct fh_sqlite_conn *conn, struct fh_request *request)
 {
     struct fh_op_commit *commit = &request->as.commit;
-    struct fh_fence fence;
+    uint64_t last_seq = 0;
+    bool known = false;
     clear_results(commit);
-    enum fh_code code = fh_sqlite_fence_find(conn, &request->scope, &fence, &request->error);
-    if (code == FH_OK) {
-        code = fh_sqlite_fence_admit(request, &fence, true);
-    }
-    if (code == FH_OK) {
-        code = fh_sqlite_version_admit(conn, request);
-    }
-    if (code != FH_OK) {
-        return code;
-    }
-    if (commit->request_id.len > 0) {
+    enum fh_code code = fh_sqlite_fence_commit(conn, request, &last_seq, &known);
+    if (code == FH_OK && known) {
         code = replay(conn, request);
         if (code != FH_NOT_FOUND) {
             return code;
         }
+        code = FH_OK;
+    }
+    if (code != FH_OK) {
+        return code;
     }
     struct fh_sqlite_changes changes = {
         .writes = commit->writes,
@@ -254,7 +231,7 @@ enum fh_code fh_sqlite_commit(struct fh_sqlite_conn *conn, struct fh_request *re
         code = fh_sqlite_references(conn, request, &changes);
     }
     if (code == FH_OK && !commit->validate_only) {
-        code = record(conn, request, &changes);
+        code = record(conn, request, last_seq + 1, &changes);
     }
     for (size_t i = 0; i < commit->count && code == FH_OK; i++) {
         rows[i] = changes.list[i].after;

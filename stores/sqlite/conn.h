@@ -62,16 +62,18 @@ struct fh_sqlite_conn {
     const struct fh_clock *clock;
     const struct fh_isolation_faults *faults; /* NULL outside tests */
     const struct fh_probe *probe;             /* of the read in hand; NULL but for the prober's */
+    struct fh_uuid first;                     /* what ?1 of the statement in hand was bound to */
     struct fh_uuid tenant;
-    bool bound;             /* `tenant` is the context */
-    bool broken;            /* close and open anew before the next batch */
-    uint32_t lock_slices;   /* in a row that met the lock; writers */
-    int last_rc;            /* of the last failed step, for whoever must tell more than a code */
-    uint32_t contexts;      /* counted for faults->wrong_context_every */
-    int64_t deadline_us;    /* lock waits end then; on readers statements do, too */
-    int64_t schema_version; /* of the home, as the last look at a fence saw it; -1: none */
-    bool bridge;            /* the file holds many homes of the schema tier */
-    struct fh_home home;    /* of the request in hand: fh_sqlite_conn_use_home() */
+    bool bound;              /* `tenant` is the context */
+    bool broken;             /* close and open anew before the next batch */
+    uint32_t lock_slices;    /* in a row that met the lock; writers */
+    uint32_t careful_groups; /* so many more groups with a savepoint for each request; writers */
+    int last_rc;             /* of the last failed step, for whoever must tell more than a code */
+    uint32_t contexts;       /* counted for faults->wrong_context_every */
+    int64_t deadline_us;     /* lock waits end then; on readers statements do, too */
+    int64_t schema_version;  /* of the home, as the last look at a fence saw it; -1: none */
+    bool bridge;             /* the file holds many homes of the schema tier */
+    struct fh_home home;     /* of the request in hand: fh_sqlite_conn_use_home() */
     char prefix[FH_SQLITE_PREFIX_MAX]; /* of its tables' names; "" in a file of one home */
     struct fh_sqlite_statements statements;
     struct fh_sqlite_views views;

@@ -3,6 +3,7 @@
 
 #include "stores/sqlite/homes.h"
 #include "stores/sqlite/owner.h"
+#include "stores/sqlite/rows.h"
 #include "stores/sqlite/version.h"
 
 static void see(struct fh_request *request, const struct fh_fence *fence)
@@ -11,18 +12,14 @@ static void see(struct fh_request *request, const struct fh_fence *fence)
     request->mode_seen = fence->mode;
 }
 
-static enum fh_code find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
-                         struct fh_fence *out, struct fh_error *error)
+/* Steps to the fence's row. The statement is the caller's to end. */
+static enum fh_code step_to_fence(struct fh_sqlite_conn *conn, sqlite3_stmt *statement,
+                                  const struct fh_scope *scope, struct fh_fence *out,
+                                  struct fh_error *error)
 {
-    sqlite3_stmt *statement = NULL;
     bool row = false;
     *out = (struct fh_fence){.epoch = 0};
-    enum fh_code code = fh_sqlite_statement_get(conn, FH_SQLITE_FENCE_READ, NULL, 0, &scope->tenant,
-                                                &statement, error);
-    if (code != FH_OK) {
-        return code;
-    }
-    code = fh_sqlite_statement_step(conn, statement, &row, error);
+    enum fh_code code = fh_sqlite_statement_step(conn, statement, &row, error);
     if (code == FH_OK && !row) {
         code = fh_error_set(error, FH_NO_TENANT, "the tenant has no home in this store");
     }
@@ -37,22 +34,65 @@ static enum fh_code find(struct fh_sqlite_conn *conn, const struct fh_scope *sco
         };
         fh_sqlite_version_note(conn, statement, FH_SQLITE_FENCE_COLUMNS - 1);
     }
-    fh_sqlite_statement_end(conn, statement);
     return code;
 }
 
-/* Tables that are not there, in a bridge file: also a statement that was made when they were. */
-enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
-                                  struct fh_fence *out, struct fh_error *error)
+/* Of a look at a fence that ended with `code`: tables that are not there, in a bridge file, also
+ * for a statement that was made when they were. */
+static enum fh_code explain(struct fh_sqlite_conn *conn, enum fh_code code, struct fh_error *error)
 {
-    conn->last_rc = SQLITE_OK;
-    enum fh_code code = find(conn, scope, out, error);
     if (code != FH_OK && conn->bridge && (conn->last_rc & 0xff) == SQLITE_ERROR &&
         !fh_sqlite_homes_here(conn)) {
         conn->schema_version = FH_SQLITE_VERSION_NONE;
         return fh_error_set(error, FH_NO_TENANT, "the tenant has no home in this store");
     }
     return code;
+}
+
+enum fh_code fh_sqlite_fence_find(struct fh_sqlite_conn *conn, const struct fh_scope *scope,
+                                  struct fh_fence *out, struct fh_error *error)
+{
+    sqlite3_stmt *statement = NULL;
+    *out = (struct fh_fence){.epoch = 0};
+    conn->last_rc = SQLITE_OK;
+    enum fh_code code = fh_sqlite_statement_get(conn, FH_SQLITE_FENCE_READ, NULL, 0, &scope->tenant,
+                                                &statement, error);
+    if (code == FH_OK) {
+        code = step_to_fence(conn, statement, scope, out, error);
+        fh_sqlite_statement_end(conn, statement);
+    }
+    return explain(conn, code, error);
+}
+
+enum fh_code fh_sqlite_fence_commit(struct fh_sqlite_conn *conn, struct fh_request *request,
+                                    uint64_t *last_seq, bool *known)
+{
+    const struct fh_str id = request->as.commit.request_id;
+    sqlite3_stmt *statement = NULL;
+    struct fh_fence fence;
+    conn->last_rc = SQLITE_OK;
+    enum fh_code code = fh_sqlite_statement_get(
+        conn, FH_SQLITE_FENCE_COMMIT, NULL, 0, &request->scope.tenant, &statement, &request->error);
+    if (code == FH_OK) {
+        int rc = sqlite3_bind_int64(statement, 2, (sqlite3_int64)request->scope.epoch);
+        if (rc == SQLITE_OK && id.len > 0) { /* null is no record's */
+            rc = fh_sqlite_bind_text(statement, 3, id);
+        }
+        code = rc == SQLITE_OK
+                   ? step_to_fence(conn, statement, &request->scope, &fence, &request->error)
+                   : fh_sqlite_conn_fail(conn, rc, &request->error);
+        if (code == FH_OK) {
+            int at = FH_SQLITE_FENCE_COLUMNS + 1;
+            *last_seq = (uint64_t)sqlite3_column_int64(statement, at);
+            *known = sqlite3_column_type(statement, at + 1) != SQLITE_NULL;
+        }
+        fh_sqlite_statement_end(conn, statement);
+    }
+    code = explain(conn, code, &request->error);
+    if (code == FH_OK) {
+        code = fh_sqlite_fence_admit(request, &fence, true);
+    }
+    return code == FH_OK ? fh_sqlite_version_admit(conn, request) : code;
 }
 
 enum fh_code fh_sqlite_fence_admit(struct fh_request *request, const struct fh_fence *fence,

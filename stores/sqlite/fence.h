@@ -23,6 +23,12 @@ FH_MUST_CHECK enum fh_code fh_sqlite_fence_admit(struct fh_request *request,
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_guard(struct fh_request *request,
                                                  const struct fh_fence *fence,
                                                  const struct fh_fence_guard *guard);
+/* The look at the fence that every commit begins with: FH_OK when fence and version admit it. Tells
+ * with it, out of the same statement, what the last record's number in this epoch is (0: none), and
+ * whether there is a record with the commit's request id. */
+FH_MUST_CHECK enum fh_code fh_sqlite_fence_commit(struct fh_sqlite_conn *conn,
+                                                  struct fh_request *request, uint64_t *last_seq,
+                                                  bool *known);
 /* The fence in front of a joined read's row: compares its tenant, and admits. Readers. */
 FH_MUST_CHECK enum fh_code fh_sqlite_fence_joined(struct fh_sqlite_conn *conn,
                                                   struct fh_request *request,

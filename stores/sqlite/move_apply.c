@@ -30,16 +30,19 @@ static enum fh_code look_at_clock(struct batch *batch)
                : FH_OK;
 }
 
+/* fh_sqlite_write_rows() or fh_sqlite_put_row() */
+typedef enum fh_code step_cb(struct fh_sqlite_conn *conn, sqlite3_stmt *statement,
+                             const struct fh_uuid *tenant, size_t *count, struct fh_error *error);
+
 /* Runs a bound statement to its end; `rc` is what binding said, `row` (or NULL) what it puts in. */
-static enum fh_code run(struct batch *batch, sqlite3_stmt *statement, int rc,
+static enum fh_code run(struct batch *batch, step_cb *step, sqlite3_stmt *statement, int rc,
                         const struct fh_row *row, size_t *count)
 {
     struct fh_request *request = batch->request;
     batch->conn->last_rc = SQLITE_OK;
-    enum fh_code code = rc == SQLITE_OK
-                            ? fh_sqlite_write_rows(batch->conn, statement, &request->scope.tenant,
-                                                   count, &request->error)
-                            : fh_sqlite_conn_fail(batch->conn, rc, &request->error);
+    enum fh_code code = rc == SQLITE_OK ? step(batch->conn, statement, &request->scope.tenant,
+                                               count, &request->error)
+                                        : fh_sqlite_conn_fail(batch->conn, rc, &request->error);
     if (row != NULL) {
         code = fh_sqlite_explain_check(batch->conn, request, row, code);
     }
@@ -62,9 +65,9 @@ static enum fh_code delete_key(struct batch *batch, const struct fh_key *key)
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
     enum fh_code code = get(batch, FH_SQLITE_DELETE, key->table, &statement);
-    return code == FH_OK
-               ? run(batch, statement, fh_sqlite_bind_key(statement, 2, key), NULL, &count)
-               : code;
+    return code == FH_OK ? run(batch, fh_sqlite_write_rows, statement,
+                               fh_sqlite_bind_key(statement, 2, key), NULL, &count)
+                         : code;
 }
 
 static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
@@ -75,7 +78,8 @@ static enum fh_code insert_row(struct batch *batch, const struct fh_row *row)
     enum fh_code code = get(batch, op->keep_existing ? FH_SQLITE_INSERT_FREE : FH_SQLITE_INSERT,
                             row->table, &statement);
     if (code == FH_OK) {
-        code = run(batch, statement, fh_sqlite_bind_row(statement, row), row, &count);
+        code = run(batch, fh_sqlite_put_row, statement, fh_sqlite_bind_row(statement, row), row,
+                   &count);
     }
     op->rows_written += code == FH_OK ? count : 0;
     if (code == FH_UNIQUE_VIOLATION && batch->conn->last_rc == SQLITE_CONSTRAINT_UNIQUE) {
@@ -130,7 +134,7 @@ static enum fh_code insert_record(struct batch *batch, const struct fh_journal_r
     }
     enum fh_code code = get(batch, FH_SQLITE_JOURNAL_INSERT, NULL, &statement);
     if (code == FH_OK) {
-        code = run(batch, statement, bind_record(statement, row), NULL, &count);
+        code = run(batch, fh_sqlite_put_row, statement, bind_record(statement, row), NULL, &count);
     }
     if (code == FH_UNIQUE_VIOLATION && batch->conn->last_rc == SQLITE_CONSTRAINT_UNIQUE) {
         return fh_error_field(&request->error, code, "request_id",
@@ -145,9 +149,9 @@ static enum fh_code store_state(struct batch *batch, struct fh_str state)
     sqlite3_stmt *statement = NULL;
     size_t count = 0;
     enum fh_code code = get(batch, FH_SQLITE_STATE_WRITE, NULL, &statement);
-    return code == FH_OK
-               ? run(batch, statement, fh_sqlite_bind_bytes(statement, 2, state), NULL, &count)
-               : code;
+    return code == FH_OK ? run(batch, fh_sqlite_write_rows, statement,
+                               fh_sqlite_bind_bytes(statement, 2, state), NULL, &count)
+                         : code;
 }
 
 enum fh_code fh_sqlite_move_apply(struct fh_sqlite_conn *conn, struct fh_request *request)

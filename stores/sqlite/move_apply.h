@@ -2,7 +2,7 @@
  *
  * The writer's thread, in a transaction of its own on the eraser's connection, whose foreign keys
  * are off: rows come in any order, and FH_OP_REFERENCES looks at them at the end. Triggers and
- * RETURNING watch the tenant as for every write. Other tenants' writes wait meanwhile, so whoever
+ * owner.h watch the tenant as for every write. Other tenants' writes wait meanwhile, so whoever
  * sizes the batches bounds that; past its deadline a batch gives up and nothing of it stays.
  */
 #ifndef FH_STORES_SQLITE_MOVE_APPLY_H

@@ -32,9 +32,10 @@ enum fh_sqlite_shape {
     FH_SQLITE_FENCE_UPDATE,  /* ?2..4 as above, ?5..7 expected -> tenant */
     FH_SQLITE_FENCE_CLOSE,   /* ?2 mode closed ?3 generation -> tenant */
     FH_SQLITE_FENCE_DELETE,  /* ?2 generation -> tenant */
-    FH_SQLITE_RECORD_SEQ,    /* ?2 epoch -> max(seq) */
+    FH_SQLITE_FENCE_COMMIT,  /* ?2 epoch ?3 request_id -> as FENCE_READ, and max(seq) of the epoch,
+                                txid of the record with the request_id */
     FH_SQLITE_RECORD_INSERT, /* ?2 epoch ?3 seq ?4 request_id ?5 request_hash ?6 schema_version ?7
-                                actor ?8 address ?9 at ?10 changes ?11 images -> tenant */
+                                actor ?8 address ?9 at ?10 changes ?11 images */
     FH_SQLITE_RECORD_FIND,   /* ?2 request_id -> the record, request_hash */
     FH_SQLITE_RECORD_ERASE,  /* ?2 limit */
     FH_SQLITE_EVENTS,        /* ?2 epoch of the fence, ?3 limit -> fence, the record */
@@ -50,7 +51,7 @@ enum fh_sqlite_shape {
     FH_SQLITE_STATE_READ,    /* -> tenant_id, state */
     FH_SQLITE_STATE_WRITE,   /* ?2 state -> tenant */
     FH_SQLITE_STATE_ERASE,   /* -> tenant */
-    FH_SQLITE_JOURNAL_INSERT, /* as RECORD_INSERT, where (epoch, seq) is free -> tenant */
+    FH_SQLITE_JOURNAL_INSERT, /* as RECORD_INSERT, where (epoch, seq) is free */
     /* Application tables */
     FH_SQLITE_GET,     /* ?2 epoch, ?3.. key -> fence, row; live only */
     FH_SQLITE_GET_ANY, /* deleted ones, too */
@@ -59,8 +60,8 @@ enum fh_sqlite_shape {
     FH_SQLITE_LIST_AFTER, /* and ?4.. key */
     FH_SQLITE_LIST_AFTER_ANY,
     FH_SQLITE_BEFORE,   /* ?2.. key -> row */
-    FH_SQLITE_INSERT,   /* ?2 created ?3 updated ?4 deleted ?5 version ?6.. columns -> tenant */
-    FH_SQLITE_UPDATE,   /* the same */
+    FH_SQLITE_INSERT,   /* ?2 created ?3 updated ?4 deleted ?5 version ?6.. columns */
+    FH_SQLITE_UPDATE,   /* the same -> tenant */
     FH_SQLITE_DELETE,   /* ?2.. key -> tenant */
     FH_SQLITE_PARENT,   /* ?2.. key: is it there and live? */
     FH_SQLITE_CHILD,    /* ordinal: foreign key of the table; ?2.. its columns */
@@ -71,7 +72,7 @@ enum fh_sqlite_shape {
     FH_SQLITE_ERASE,    /* ?2 limit */
     FH_SQLITE_SCAN,     /* ordinal: FH_SQLITE_SCAN_*; ?2 limit, key (after), key (until) -> row */
     FH_SQLITE_COUNT,    /* -> count */
-    FH_SQLITE_INSERT_FREE, /* as INSERT, where key and unique values are free -> tenant */
+    FH_SQLITE_INSERT_FREE, /* as INSERT, where key and unique values are free */
     FH_SQLITE_ORPHAN,      /* ordinal: foreign key; a live row that references no row -> tenant */
 };
 

@@ -20,7 +20,7 @@ struct statement_key {
     uint16_t flags;
 };
 
-struct statement {
+struct fh_sqlite_statement {
     struct fh_list node;
     struct statement_key key;
     sqlite3_stmt *prepared;
@@ -28,18 +28,47 @@ struct statement {
 
 static struct fh_str key_of(const void *item)
 {
-    const struct statement *statement = item;
+    const struct fh_sqlite_statement *statement = item;
     return (struct fh_str){.data = (const char *)&statement->key, .len = sizeof(statement->key)};
+}
+
+/* The keys are ours, nobody chooses them so that they meet. */
+static struct fh_sqlite_statement **hot_place(struct fh_sqlite_statements *statements,
+                                              const struct statement_key *key)
+{
+    uint64_t mixed = key->table + (key->set << 24) + ((uint64_t)key->ordinal << 8) + key->shape;
+    mixed *= UINT64_C(0x9e3779b97f4a7c15); /* 2^64 over the golden ratio: its high bits are mixed */
+    return &statements->hot[mixed >> (64 - 6)]; /* of FH_SQLITE_STATEMENTS_HOT */
+}
+
+static struct fh_sqlite_statement *find(struct fh_sqlite_statements *statements,
+                                        const struct statement_key *key)
+{
+    struct fh_sqlite_statement **hot = hot_place(statements, key);
+    if (*hot != NULL && memcmp(&(*hot)->key, key, sizeof(*key)) == 0) {
+        return *hot;
+    }
+    struct fh_sqlite_statement *statement = fh_map_get(
+        &statements->map, (struct fh_str){.data = (const char *)key, .len = sizeof(*key)});
+    if (statement != NULL) {
+        *hot = statement;
+    }
+    return statement;
 }
 
 void fh_sqlite_statements_init(struct fh_sqlite_statements *statements)
 {
+    memset((void *)statements->hot, 0, sizeof(statements->hot));
     fh_map_init(&statements->map, FH_SQLITE_STATEMENTS_MAX, key_of);
     fh_list_init(&statements->recent);
 }
 
-static void drop(struct fh_sqlite_statements *statements, struct statement *statement)
+static void drop(struct fh_sqlite_statements *statements, struct fh_sqlite_statement *statement)
 {
+    struct fh_sqlite_statement **hot = hot_place(statements, &statement->key);
+    if (*hot == statement) {
+        *hot = NULL;
+    }
     fh_map_remove(&statements->map, key_of(statement));
     fh_list_remove(&statement->node);
     sqlite3_finalize(statement->prepared);
@@ -49,7 +78,8 @@ static void drop(struct fh_sqlite_statements *statements, struct statement *stat
 void fh_sqlite_statements_close(struct fh_sqlite_statements *statements)
 {
     while (!fh_list_empty(&statements->recent)) {
-        drop(statements, FH_CONTAINER_OF(statements->recent.next, struct statement, node));
+        drop(statements,
+             FH_CONTAINER_OF(statements->recent.next, struct fh_sqlite_statement, node));
     }
     fh_map_close(&statements->map);
     fh_sqlite_statements_init(statements);
@@ -59,7 +89,8 @@ void fh_sqlite_statements_forget(struct fh_sqlite_statements *statements, uint64
 {
     struct fh_list *node = statements->recent.next;
     while (node != &statements->recent) { /* at most FH_SQLITE_STATEMENTS_MAX */
-        struct statement *statement = FH_CONTAINER_OF(node, struct statement, node);
+        struct fh_sqlite_statement *statement =
+            FH_CONTAINER_OF(node, struct fh_sqlite_statement, node);
         node = node->next;
         if (statement->key.set == set) {
             drop(statements, statement);
@@ -71,7 +102,8 @@ static void make_room(struct fh_sqlite_statements *statements)
 {
     struct fh_list *node = statements->recent.prev;
     while (statements->map.count >= FH_SQLITE_STATEMENTS_MAX && node != &statements->recent) {
-        struct statement *statement = FH_CONTAINER_OF(node, struct statement, node);
+        struct fh_sqlite_statement *statement =
+            FH_CONTAINER_OF(node, struct fh_sqlite_statement, node);
         node = node->prev;
         if (sqlite3_stmt_busy(statement->prepared) == 0) {
             drop(statements, statement);
@@ -80,10 +112,10 @@ static void make_room(struct fh_sqlite_statements *statements)
 }
 
 static enum fh_code prepare(struct fh_sqlite_conn *conn, const struct statement_key *key,
-                            const struct fh_table *table, struct statement **out,
+                            const struct fh_table *table, struct fh_sqlite_statement **out,
                             struct fh_error *error)
 {
-    struct statement *statement = fh_calloc(1, sizeof(*statement));
+    struct fh_sqlite_statement *statement = fh_calloc(1, sizeof(*statement));
     if (statement == NULL) {
         (void)fh_error_set(error, FH_NOMEM, "out of memory");
         return FH_NOMEM;
@@ -144,8 +176,7 @@ enum fh_code fh_sqlite_statement_get(struct fh_sqlite_conn *conn, enum fh_sqlite
     };
     /* Also in force when SQLite prepares the statement anew inside a step. */
     conn->access = fh_sqlite_shape_writes(shape) ? FH_SQLITE_ACCESS_WRITE : FH_SQLITE_ACCESS_READ;
-    struct statement *statement = fh_map_get(
-        &conn->statements.map, (struct fh_str){.data = (const char *)&key, .len = sizeof(key)});
+    struct fh_sqlite_statement *statement = find(&conn->statements, &key);
     if (statement == NULL) {
         enum fh_code code = prepare(conn, &key, table, &statement, error);
         if (code != FH_OK) {
@@ -157,6 +188,7 @@ enum fh_code fh_sqlite_statement_get(struct fh_sqlite_conn *conn, enum fh_sqlite
     FH_ASSERT(sqlite3_stmt_busy(statement->prepared) == 0);
     fh_sqlite_conn_enter(conn, tenant);
     if (tenant != NULL) {
+        conn->first = *tenant;
         int rc = sqlite3_bind_blob(statement->prepared, 1, tenant->bytes, sizeof(tenant->bytes),
                                    SQLITE_STATIC);
         if (rc != SQLITE_OK) {

@@ -17,12 +17,16 @@
 #include "stores/sqlite/sql.h"
 
 #define FH_SQLITE_STATEMENTS_MAX 1024 /* a bridge connection serves many homes */
+#define FH_SQLITE_STATEMENTS_HOT 64   /* 2^6; a commit takes some five */
 
 struct fh_sqlite_conn;
+struct fh_sqlite_statement;
 
 struct fh_sqlite_statements {
     struct fh_map map;
     struct fh_list recent; /* most recently used first */
+    /* Of the map, by a cheap hash: the last used of each place. */
+    struct fh_sqlite_statement *hot[FH_SQLITE_STATEMENTS_HOT];
 };
 
 void fh_sqlite_statements_init(struct fh_sqlite_statements *statements);

@@ -272,7 +272,7 @@ static void put_row(sqlite3 *db, struct fh_row *row)
     assert_int_equal(sqlite3_bind_blob(statement, 1, row->tenant.bytes, 16, SQLITE_STATIC),
                      SQLITE_OK);
     assert_int_equal(fh_sqlite_bind_row(statement, row), SQLITE_OK);
-    assert_int_equal(sqlite3_step(statement), SQLITE_ROW);
+    assert_int_equal(sqlite3_step(statement), SQLITE_DONE);
     sqlite3_finalize(statement);
     fh_buf_close(&sql);
 }

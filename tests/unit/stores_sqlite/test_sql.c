@@ -6,7 +6,7 @@
 #include "base/alloc.h"
 #include "stores/sqlite/conn.h"
 
-static const enum fh_sqlite_shape system_reads[] = {FH_SQLITE_FENCE_READ, FH_SQLITE_RECORD_SEQ,
+static const enum fh_sqlite_shape system_reads[] = {FH_SQLITE_FENCE_READ, FH_SQLITE_FENCE_COMMIT,
                                                     FH_SQLITE_RECORD_FIND, FH_SQLITE_EVENTS,
                                                     FH_SQLITE_EVENTS_BEFORE};
 static const enum fh_sqlite_shape table_reads[] = {
@@ -79,8 +79,10 @@ static void test_plans_of_a_move(void **state)
     assert_plan(&conn, FH_SQLITE_TALLY, NULL, 0, by_txid);
     assert_plan(&conn, FH_SQLITE_CURSOR, NULL, 0, "fh_ix_commit_txid (tenant_id=? AND epoch=?)");
     assert_plan(&conn, FH_SQLITE_JOURNAL, NULL, 0, "sqlite_autoindex_fh_commit_1 (tenant_id=? AND");
-    assert_plan(&conn, FH_SQLITE_RECORD_SEQ, NULL, 0,
+    assert_plan(&conn, FH_SQLITE_FENCE_COMMIT, NULL, 0,
                 "sqlite_autoindex_fh_commit_1 (tenant_id=? AND epoch=?)");
+    assert_plan(&conn, FH_SQLITE_FENCE_COMMIT, NULL, 0,
+                "COVERING INDEX fh_ix_commit_request (tenant_id=? AND request_id=?)");
     assert_plan(&conn, FH_SQLITE_EVENTS, NULL, 0, "sqlite_autoindex_fh_commit_1 (tenant_id=?");
     assert_plan(&conn, FH_SQLITE_EVENTS_BEFORE, NULL, 0,
                 "sqlite_autoindex_fh_commit_1 (tenant_id=? AND");
