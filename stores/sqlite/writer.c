@@ -1,10 +1,15 @@
 /* Happy path of a group:
  *
- *     BEGIN IMMEDIATE -> for each request: SAVEPOINT, the work, RELEASE -> COMMIT -> all
- * acknowledged
+ *     BEGIN IMMEDIATE -> for each request: the work -> COMMIT -> all acknowledged
  *
  * Failures:
- * - A request is refused: ROLLBACK TO its savepoint, the group goes on.
+ * - A request is refused before it changed anything, as nearly all are that are refused: the group
+ *   goes on. A statement that fails takes back itself what it did.
+ * - A request is refused behind a change of its own (a reference that does not hold): nothing of
+ *   the group holds. It is run again, and so are the next CAREFUL_GROUPS groups, with a savepoint
+ *   for each request: ROLLBACK TO, and the group goes on. Savepoints are not used before there is
+ *   need, for each keeps a copy of all pages that its request changes. Who only asks whether a
+ * write would be accepted has one in any case.
  * - An error has rolled the whole transaction back (FULL, IOERR, NOMEM may do that): SQLite is in
  * autocommit mode again, and a later savepoint would commit by itself. So after every error that is
  * looked at, and then nothing of the group holds: all are run again, singly.
@@ -27,6 +32,8 @@
 #include "stores/sqlite/move_read.h"
 #include "stores/sqlite/schema.h"
 #include "stores/sqlite/version.h"
+
+#define CAREFUL_GROUPS 64 /* so who provokes it costs others at most one group in so many */
 
 struct entry {
     struct fh_request *request;
@@ -186,29 +193,58 @@ static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
     request->code = finish(conn, &request->error);
 }
 
-/* One request inside the group. False: the whole transaction is gone. */
-static bool run_in_savepoint(struct fh_sqlite_conn *conn, struct entry *entry)
+static bool only_asks(const struct fh_request *request)
+{
+    return request->op == FH_OP_COMMIT && request->as.commit.validate_only;
+}
+
+/* What becomes of the group's transaction. */
+enum group_state {
+    GROUP_WHOLE,
+    GROUP_SPOILT, /* holds what must not be committed: to be run again, with savepoints */
+    GROUP_GONE,   /* rolled back by SQLite, or it cannot be told */
+};
+
+/* One request inside the group. */
+static enum group_state run_plainly(struct fh_sqlite_conn *conn, struct entry *entry)
+{
+    struct fh_request *request = entry->request;
+    sqlite3_int64 before = sqlite3_total_changes64(conn->db);
+    request->error = (struct fh_error)FH_ERROR_INIT;
+    request->code = dispatch(conn, request);
+    if (!fh_sqlite_conn_in_transaction(conn)) {
+        return GROUP_GONE;
+    }
+    if (request->code != FH_OK && sqlite3_total_changes64(conn->db) != before) {
+        return GROUP_SPOILT;
+    }
+    entry->waiting = false;
+    entry->wrote = request->code == FH_OK;
+    return GROUP_WHOLE;
+}
+
+static enum group_state run_in_savepoint(struct fh_sqlite_conn *conn, struct entry *entry)
 {
     struct fh_request *request = entry->request;
     request->error = (struct fh_error)FH_ERROR_INIT;
     request->code = fh_sqlite_statement_run(conn, FH_SQLITE_SAVEPOINT, &request->error);
     if (request->code != FH_OK) {
-        return false; /* without its savepoint nothing can be undone singly */
+        return GROUP_GONE; /* without its savepoint nothing can be undone singly */
     }
     request->code = dispatch(conn, request);
     if (!fh_sqlite_conn_in_transaction(conn)) {
-        return false;
+        return GROUP_GONE;
     }
     bool keeps = keeps_changes(request);
     if (!keeps && fh_sqlite_statement_run(conn, FH_SQLITE_ROLLBACK_TO, NULL) != FH_OK) {
-        return false;
+        return GROUP_GONE;
     }
     if (fh_sqlite_statement_run(conn, FH_SQLITE_RELEASE, NULL) != FH_OK) {
-        return false;
+        return GROUP_GONE;
     }
     entry->waiting = false;
     entry->wrote = keeps;
-    return fh_sqlite_conn_in_transaction(conn);
+    return fh_sqlite_conn_in_transaction(conn) ? GROUP_WHOLE : GROUP_GONE;
 }
 
 static void run_singly(struct fh_sqlite_conn *conn, struct entry *entries, size_t count)
@@ -229,6 +265,21 @@ static void undo(struct entry *entries, const bool *member, size_t count)
     }
 }
 
+/* Its transaction is begun. */
+static enum group_state run_members(struct fh_sqlite_conn *conn, struct entry *entries,
+                                    size_t count)
+{
+    enum group_state state = GROUP_WHOLE;
+    for (size_t i = 0; i < count && state == GROUP_WHOLE; i++) {
+        if (entries[i].waiting) {
+            state = conn->careful_groups > 0 || only_asks(entries[i].request)
+                        ? run_in_savepoint(conn, &entries[i])
+                        : run_plainly(conn, &entries[i]);
+        }
+    }
+    return state;
+}
+
 static void run_group(struct fh_sqlite_conn *conn, struct entry *entries, size_t count)
 {
     bool member[FH_SQLITE_GROUP_MAX] = {false};
@@ -239,13 +290,21 @@ static void run_group(struct fh_sqlite_conn *conn, struct entry *entries, size_t
     if (begin(conn, entries, count) != FH_OK) {
         return;
     }
-    bool whole = true;
-    for (size_t i = 0; i < count && whole; i++) {
-        if (entries[i].waiting) {
-            whole = run_in_savepoint(conn, &entries[i]);
+    enum group_state state = run_members(conn, entries, count);
+    if (state == GROUP_SPOILT) {
+        conn->careful_groups = CAREFUL_GROUPS;
+        roll_back(conn);
+        undo(entries, member, count);
+        if (!conn->broken) {
+            if (begin(conn, entries, count) != FH_OK) {
+                return;
+            }
+            state = run_members(conn, entries, count);
         }
+    } else if (conn->careful_groups > 0) {
+        conn->careful_groups--;
     }
-    enum fh_code code = whole ? finish(conn, &error) : FH_INTERNAL;
+    enum fh_code code = state == GROUP_WHOLE ? finish(conn, &error) : FH_INTERNAL;
     if (code == FH_OK) {
         return;
     }

@@ -165,6 +165,70 @@ static void test_refusals_stay_alone(void **state)
     assert_stored(group, 1, 2);
 }
 
+static void add_orphan(struct group *group, int64_t n)
+{
+    add(group,
+        fixture_commit(group->f, &group->f->a,
+                       fixture_write(group->f, FH_WRITE_INSERT, fixture_part(99, n), NULL, NULL)));
+}
+
+/* Refused behind its own change, which must not be committed with the others', nor take them along:
+ * in the group that meets it first, and in the next, which expects it. */
+static void test_refused_behind_a_change(void **state)
+{
+    struct group *group = *state;
+    int items = 0;
+    for (int round = 0; round < 2; round++) {
+        group->count = 0;
+        identify(group, add_put(group, &group->f->a, FH_WRITE_INSERT, items + 1, "n", NULL),
+                 items + 1);
+        add_orphan(group, round);
+        add_put(group, &group->f->b, FH_WRITE_INSERT, round, "n", NULL);
+        add_put(group, &group->f->a, FH_WRITE_INSERT, items + 1, "taken", NULL);
+        add_put(group, &group->f->a, FH_WRITE_INSERT, items + 2, "n", NULL);
+        run(group);
+        static const enum fh_code expected[] = {FH_OK, FH_REFERENCE_VIOLATION, FH_OK, FH_EXISTS,
+                                                FH_OK};
+        for (size_t i = 0; i < group->count; i++) {
+            assert_code(group->requests[i].code, expected[i]);
+        }
+        assert_false(group->requests[0].as.commit.replayed);
+        assert_int_equal(group->requests[0].as.commit.seq, items + 1);
+        assert_int_equal(group->requests[4].as.commit.seq, items + 2);
+        assert_int_equal(group->requests[2].as.commit.seq, round + 1);
+        items += 2;
+        assert_true(group->writer.conn.careful_groups > 0);
+    }
+    assert_stored(group, (size_t)items, (size_t)items);
+    struct fh_request list = fixture_request(group->f, FH_OP_LIST, &group->f->a);
+    list.as.list.table = &fixture_parts;
+    list.as.list.limit = 10;
+    fixture_open(group->f);
+    assert_code(fixture_run(group->f, &list), FH_OK);
+    assert_int_equal(list.as.list.count, 0);
+}
+
+/* The first group is run twice, the others are not; after a while savepoints are let go. */
+static void test_savepoints_are_let_go(void **state)
+{
+    struct group *group = *state;
+    add_put(group, &group->f->a, FH_WRITE_INSERT, 0, "n", NULL);
+    add_orphan(group, 0);
+    run(group);
+    assert_code(group->requests[1].code, FH_REFERENCE_VIOLATION);
+    uint32_t groups = 0;
+    for (; group->writer.conn.careful_groups > 0; groups++) {
+        assert_true(groups < 1000);
+        group->count = 0;
+        add_put(group, &group->f->a, FH_WRITE_UPDATE, 0, "n", NULL);
+        add_put(group, &group->f->a, FH_WRITE_UPDATE, 0, "m", NULL);
+        run(group);
+        assert_code(group->requests[1].code, FH_OK);
+    }
+    assert_true(groups > 1);
+    assert_stored(group, 1, 1 + 2 * groups);
+}
+
 static void test_a_fence_divides_the_group(void **state)
 {
     struct group *group = *state;
@@ -455,6 +519,8 @@ int main(void)
     const struct CMUnitTest tests[] = {
         GROUP_TEST(test_one_sync_for_many),
         GROUP_TEST(test_refusals_stay_alone),
+        GROUP_TEST(test_refused_behind_a_change),
+        GROUP_TEST(test_savepoints_are_let_go),
         GROUP_TEST(test_a_fence_divides_the_group),
         GROUP_TEST(test_time_passes_before_what_runs_alone),
         GROUP_TEST(test_a_group_of_many_homes),
