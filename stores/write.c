@@ -388,8 +388,11 @@ void fh_changes_encode(const struct fh_write *writes, size_t count, struct fh_bu
     fh_buf_add_char(out, '[');
     for (size_t i = 0; i < count; i++) {
         const struct fh_key *key = &writes[i].key;
-        fh_buf_printf(out, "%s[\"%c\",\"%.*s\"", i > 0 ? "," : "", fh_write_op_letter(writes[i].op),
-                      FH_STR_ARG(key->table->name));
+        fh_buf_add_text(out, i > 0 ? ",[\"" : "[\"");
+        fh_buf_add_char(out, fh_write_op_letter(writes[i].op));
+        fh_buf_add_text(out, "\",\"");
+        fh_buf_add_str(out, key->table->name); /* identifiers need no escapes */
+        fh_buf_add_char(out, '"');
         for (uint16_t k = 0; k < key->table->key_count; k++) {
             add_key_part(&key->values[k], &key->table->columns[key->table->key[k]], &scratch, out);
         }
