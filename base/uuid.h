@@ -15,7 +15,7 @@ struct fh_uuid {
     uint8_t bytes[16]; /* network order */
 };
 
-/* Version 7: milliseconds since the epoch, then 74 random bits from getrandom(2). Thread-safe. */
+/* Version 7: milliseconds since the epoch, then 74 random bits of the kernel's. Thread-safe. */
 struct fh_uuid fh_uuid_v7(int64_t realtime_us);
 /* Canonical lower-case text with a NUL. */
 void fh_uuid_format(const struct fh_uuid *uuid, char out[FH_UUID_TEXT_LEN + 1]);
