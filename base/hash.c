@@ -7,6 +7,7 @@
 
 #include <errno.h>
 #include <pthread.h>
+#include <string.h>
 #include <sys/random.h>
 
 #include "base/assert.h"
@@ -35,59 +36,72 @@ uint64_t fh_hash(const void *data, size_t len)
     return fh_hash_keyed(process_key, data, len);
 }
 
-static uint64_t rotate(uint64_t x, unsigned bits)
+static inline uint64_t rotate(uint64_t x, unsigned bits)
 {
     return (x << bits) | (x >> (64 - bits));
 }
 
 /* SipHash reads and counts in little-endian order, whatever the machine. */
-static uint64_t read_le(const unsigned char *bytes, size_t count)
+static inline uint64_t read_le64(const unsigned char *bytes)
 {
     uint64_t value = 0;
-    for (size_t i = 0; i < count; i++) {
-        value |= (uint64_t)bytes[i] << (8 * i);
-    }
+    memcpy(&value, bytes, sizeof(value));
+#if __BYTE_ORDER__ == __ORDER_BIG_ENDIAN__
+    value = __builtin_bswap64(value);
+#endif
     return value;
 }
 
-static void rounds(uint64_t v[4], int count)
+struct state {
+    uint64_t v0;
+    uint64_t v1;
+    uint64_t v2;
+    uint64_t v3;
+};
+
+/* Inlined and by value, so that the four words stay in registers. */
+static inline struct state round_of(struct state s)
 {
-    for (int i = 0; i < count; i++) {
-        v[0] += v[1];
-        v[1] = rotate(v[1], 13) ^ v[0];
-        v[0] = rotate(v[0], 32);
-        v[2] += v[3];
-        v[3] = rotate(v[3], 16) ^ v[2];
-        v[0] += v[3];
-        v[3] = rotate(v[3], 21) ^ v[0];
-        v[2] += v[1];
-        v[1] = rotate(v[1], 17) ^ v[2];
-        v[2] = rotate(v[2], 32);
-    }
+    s.v0 += s.v1;
+    s.v1 = rotate(s.v1, 13) ^ s.v0;
+    s.v0 = rotate(s.v0, 32);
+    s.v2 += s.v3;
+    s.v3 = rotate(s.v3, 16) ^ s.v2;
+    s.v0 += s.v3;
+    s.v3 = rotate(s.v3, 21) ^ s.v0;
+    s.v2 += s.v1;
+    s.v1 = rotate(s.v1, 17) ^ s.v2;
+    s.v2 = rotate(s.v2, 32);
+    return s;
+}
+
+static inline struct state take(struct state s, uint64_t word)
+{
+    s.v3 ^= word;
+    s = round_of(round_of(s));
+    s.v0 ^= word;
+    return s;
 }
 
 uint64_t fh_hash_keyed(const unsigned char key[16], const void *data, size_t len)
 {
     const unsigned char *bytes = data;
-    uint64_t k0 = read_le(key, 8);
-    uint64_t k1 = read_le(key + 8, 8);
-    uint64_t v[4] = {k0 ^ 0x736f6d6570736575u, k1 ^ 0x646f72616e646f6du, k0 ^ 0x6c7967656e657261u,
-                     k1 ^ 0x7465646279746573u};
-    size_t whole = len / 8 * 8;
+    const uint64_t k0 = read_le64(key);
+    const uint64_t k1 = read_le64(key + 8);
+    struct state s = {.v0 = k0 ^ 0x736f6d6570736575u,
+                      .v1 = k1 ^ 0x646f72616e646f6du,
+                      .v2 = k0 ^ 0x6c7967656e657261u,
+                      .v3 = k1 ^ 0x7465646279746573u};
+    const size_t whole = len / 8 * 8;
     for (size_t at = 0; at < whole; at += 8) {
-        uint64_t word = read_le(bytes + at, 8);
-        v[3] ^= word;
-        rounds(v, 2);
-        v[0] ^= word;
+        s = take(s, read_le64(bytes + at));
     }
     uint64_t last = (uint64_t)(len & 0xFF) << 56;
-    if (len > whole) {
-        last |= read_le(bytes + whole, len - whole);
+    for (size_t i = whole; i < len; i++) {
+        last |= (uint64_t)bytes[i] << (8 * (i - whole));
     }
-    v[3] ^= last;
-    rounds(v, 2);
-    v[0] ^= last;
-    v[2] ^= 0xFF;
-    rounds(v, 4);
-    return v[0] ^ v[1] ^ v[2] ^ v[3];
+    s = take(s, last);
+    s.v2 ^= 0xFF;
+    s = round_of(round_of(round_of(round_of(s))));
+    return s.v0 ^ s.v1 ^ s.v2 ^ s.v3;
 }
