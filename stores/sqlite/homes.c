@@ -1,6 +1,7 @@
 /* Happy path of a file: lock the directory -> nothing under the name -> make `<name>.new` whole,
  * without a log, sync it -> rename -> sync the directory -> unlock.
- * Of its end: lock -> the fence goes, in the file -> unlink -> sync -> unlink what stood beside it.
+ * Of its end: lock -> the fence goes, in the file -> unlink -> sync -> unlink what stood
+ * beside it.
  *
  * Failures: what is half made is removed before the answer; what a process that died left under
  * .new is removed by the next one that makes or erases the home. A file without a fence is what an
@@ -9,12 +10,11 @@
 #include "stores/sqlite/homes.h"
 
 #include <errno.h>
-#include <fcntl.h>
 #include <stdio.h>
 #include <string.h>
-#include <unistd.h>
 
 #include "base/fault_point.h"
+#include "stores/sqlite/bridge.h"
 #include "stores/sqlite/ddl.h"
 #include "stores/sqlite/errors.h"
 #include "stores/sqlite/fence.h"
@@ -22,7 +22,7 @@
 #include "stores/sqlite/schema.h"
 #include "stores/sqlite/views.h"
 
-#define NEW_SUFFIX ".new"
+#define NEW_SUFFIX FH_SQLITE_NEW_SUFFIX
 #define SYSTEM_TABLES_MAX 64 /* of one home; a bound for the loop that drops them */
 
 enum fh_code fh_sqlite_homes_init(struct fh_sqlite_homes *homes,
@@ -111,20 +111,6 @@ static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
 
 /* Database tier */
 
-static enum fh_code remove_all(const struct fh_sqlite_place *place, const char *const *suffixes,
-                               size_t count, bool *removed, struct fh_error *error)
-{
-    enum fh_code code = FH_OK;
-    for (size_t i = 0; i < count; i++) {
-        struct fh_error why = FH_ERROR_INIT;
-        enum fh_code one = fh_sqlite_file_remove(place, suffixes[i], removed, &why);
-        if (one != FH_OK && code == FH_OK) {
-            code = fh_error_set(error, one, "%s", why.message);
-        }
-    }
-    return code;
-}
-
 /* The file, what stands beside it and what an attempt left, durably. The name first: without its
  * log a file would show what was before, with an open fence perhaps. */
 static enum fh_code remove_file(const struct fh_sqlite_place *place, struct fh_error *error)
@@ -144,32 +130,10 @@ static enum fh_code remove_file(const struct fh_sqlite_place *place, struct fh_e
     }
     removed = false;
     if (code == FH_OK) {
-        code = remove_all(place, suffixes, sizeof(suffixes) / sizeof(suffixes[0]), &removed, error);
+        code = fh_sqlite_file_remove_all(place, suffixes, sizeof(suffixes) / sizeof(suffixes[0]),
+                                         &removed, error);
     }
     return code == FH_OK && removed ? fh_sqlite_directory_sync(place->directory, error) : code;
-}
-
-static enum fh_code sync_file(const char *path, struct fh_error *error)
-{
-    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
-    if (fd < 0) {
-        return fh_sqlite_path_error(error, path, errno);
-    }
-    int failed = fsync(fd);
-    int reason = errno;
-    close(fd); /* no connection has it open: no lock goes with it */
-    return failed == 0 ? FH_OK : fh_sqlite_path_error(error, path, reason);
-}
-
-/* For this user only; what SQLite puts beside it is the same. */
-static enum fh_code make_empty(const char *path, struct fh_error *error)
-{
-    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
-    if (fd < 0) {
-        return fh_sqlite_path_error(error, path, errno);
-    }
-    close(fd);
-    return FH_OK;
 }
 
 static enum fh_code fill_new(struct fh_sqlite_conn *maker, struct fh_request *request)
@@ -209,12 +173,12 @@ static enum fh_code make_file(const struct fh_sqlite_conn *conn, struct fh_reque
     fh_sqlite_conn_init(&maker, FH_SQLITE_ERASER, path, conn->clock, conn->faults);
     maker.making = true;
     maker.deadline_us = request->deadline_us;
-    code = make_empty(path, &request->error);
+    code = fh_sqlite_file_make_empty(path, &request->error);
     if (code == FH_OK) {
         code = fill_new(&maker, request);
     }
     if (code == FH_OK) {
-        code = sync_file(path, &request->error);
+        code = fh_sqlite_file_sync(path, &request->error);
     }
     fh_fault_point("sqlite.home.filled");
     if (code == FH_OK && rename(path, place->path) != 0) {
@@ -271,11 +235,25 @@ static enum fh_code look(struct fh_sqlite_conn *conn, struct fh_request *request
     return code;
 }
 
-static enum fh_code create_file(struct fh_sqlite_conn *conn, struct fh_request *request)
+static enum fh_code have_directory(struct fh_sqlite_homes *homes,
+                                   const struct fh_sqlite_place *place, struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    pthread_mutex_lock(&homes->mutex);
+    if (!homes->directories || !fh_sqlite_directory_exists(place)) {
+        code = fh_sqlite_directories_make(homes->layout, error);
+        homes->directories = code == FH_OK;
+    }
+    pthread_mutex_unlock(&homes->mutex);
+    return code;
+}
+
+static enum fh_code create_file(struct fh_sqlite_homes *homes, struct fh_sqlite_conn *conn,
+                                struct fh_request *request)
 {
     struct fh_fence present;
     int lock = -1;
-    enum fh_code code = fh_sqlite_directory_make(conn->place, &request->error);
+    enum fh_code code = have_directory(homes, conn->place, &request->error);
     if (code == FH_OK) {
         code = fh_sqlite_directory_lock(conn->place, true, conn->clock, request->deadline_us, &lock,
                                         &request->error);
@@ -470,7 +448,8 @@ static enum fh_code make_namespace(struct fh_sqlite_homes *homes, struct fh_sqli
 static enum fh_code create_namespace(struct fh_sqlite_homes *homes, struct fh_sqlite_conn *conn,
                                      struct fh_request *request)
 {
-    enum fh_code code = fh_sqlite_file_make(conn->place, &request->error);
+    enum fh_code code =
+        fh_sqlite_bridge_have(homes->layout, conn, request->deadline_us, &request->error);
     conn->deadline_us = request->deadline_us;
     if (code == FH_OK) {
         code = fh_sqlite_conn_open(conn, &request->error);
@@ -498,7 +477,8 @@ static enum fh_code create_namespace(struct fh_sqlite_homes *homes, struct fh_sq
 enum fh_code fh_sqlite_homes_create(struct fh_sqlite_homes *homes, struct fh_sqlite_conn *conn,
                                     struct fh_request *request)
 {
-    return conn->bridge ? create_namespace(homes, conn, request) : create_file(conn, request);
+    return conn->bridge ? create_namespace(homes, conn, request)
+                        : create_file(homes, conn, request);
 }
 
 /* The first that `query` finds, dropped; *found is false when there is none. */

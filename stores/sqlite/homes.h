@@ -24,6 +24,7 @@ struct fh_sqlite_homes {
     const struct fh_sqlite_layout *layout; /* borrows */
     uint32_t homes_max;
     pthread_mutex_t mutex; /* of what follows */
+    bool directories;      /* of the database tier: there, and durable */
     bool counted;
     uint32_t counts[FH_SQLITE_BRIDGE_FILES]; /* as last seen */
     uint32_t reserved;                       /* being made */

@@ -23,15 +23,27 @@ enum fh_code fh_sqlite_identify_new(struct fh_sqlite_conn *conn, struct fh_error
     return fh_sqlite_conn_exec(conn, sql, error);
 }
 
+static enum fh_code note_bridge(struct fh_sqlite_conn *conn, uint8_t number, struct fh_error *error)
+{
+    char sql[160];
+    sqlite3_snprintf(sizeof(sql), sql,
+                     "CREATE TABLE fh_bridge(files INTEGER NOT NULL,number INTEGER NOT NULL)"
+                     " STRICT; INSERT INTO fh_bridge(files,number) VALUES(%d,%d)",
+                     FH_SQLITE_BRIDGE_FILES, number);
+    return fh_sqlite_conn_exec(conn, sql, error);
+}
+
+enum fh_code fh_sqlite_identify_bridge(struct fh_sqlite_conn *conn, uint8_t number,
+                                       struct fh_error *error)
+{
+    enum fh_code code = note_bridge(conn, number, error);
+    return code == FH_OK ? fh_sqlite_identify_new(conn, error) : code;
+}
+
 static enum fh_code make_content(struct fh_sqlite_conn *conn, struct fh_error *error)
 {
     if (conn->bridge) {
-        char sql[160];
-        sqlite3_snprintf(sizeof(sql), sql,
-                         "CREATE TABLE fh_bridge(files INTEGER NOT NULL,number INTEGER NOT NULL)"
-                         " STRICT; INSERT INTO fh_bridge(files,number) VALUES(%d,%d)",
-                         FH_SQLITE_BRIDGE_FILES, conn->place->number);
-        return fh_sqlite_conn_exec(conn, sql, error);
+        return note_bridge(conn, conn->place->number, error);
     }
     struct fh_home shared;
     struct fh_sqlite_ddl_home home;

@@ -18,6 +18,9 @@ FH_MUST_CHECK enum fh_code fh_sqlite_identify(struct fh_sqlite_conn *conn, struc
 /* Marks a new file as ours, in the transaction that makes its tables. */
 FH_MUST_CHECK enum fh_code fh_sqlite_identify_new(struct fh_sqlite_conn *conn,
                                                   struct fh_error *error);
+/* The same of a new bridge file, and says in it which one it is. */
+FH_MUST_CHECK enum fh_code fh_sqlite_identify_bridge(struct fh_sqlite_conn *conn, uint8_t number,
+                                                     struct fh_error *error);
 /* How many homes the bridge file has. */
 FH_MUST_CHECK enum fh_code fh_sqlite_bridge_count(struct fh_sqlite_conn *conn, uint32_t *out,
                                                   struct fh_error *error);

@@ -140,24 +140,36 @@ enum fh_code fh_sqlite_file_find(const char *path, struct fh_error *error)
 
 static enum fh_code make_directory(const char *path, struct fh_error *error)
 {
-    char parent[FH_SQLITE_PATH_SIZE];
-    if (mkdir(path, 0700) != 0) {
-        return errno == EEXIST ? FH_OK : fh_sqlite_path_error(error, path, errno);
-    }
-    parent_of(path, parent);
-    return fh_sqlite_directory_sync(parent, error);
-}
-
-enum fh_code fh_sqlite_directory_make(const struct fh_sqlite_place *place, struct fh_error *error)
-{
     struct stat status;
-    char homes[FH_SQLITE_PATH_SIZE];
-    if (stat(place->directory, &status) == 0 && S_ISDIR(status.st_mode)) {
+    if (stat(path, &status) == 0 && S_ISDIR(status.st_mode)) {
         return FH_OK;
     }
-    parent_of(place->directory, homes);
+    return mkdir(path, 0700) == 0 || errno == EEXIST ? FH_OK
+                                                     : fh_sqlite_path_error(error, path, errno);
+}
+
+enum fh_code fh_sqlite_directories_make(const struct fh_sqlite_layout *layout,
+                                        struct fh_error *error)
+{
+    char homes[FH_SQLITE_PATH_SIZE];
+    char path[FH_SQLITE_PATH_SIZE];
+    (void)snprintf(homes, sizeof(homes), "%s/homes", layout->root);
     enum fh_code code = make_directory(homes, error);
-    return code == FH_OK ? make_directory(place->directory, error) : code;
+    for (int i = 0; i < FH_SQLITE_HOME_DIRECTORIES && code == FH_OK; i++) {
+        (void)snprintf(path, sizeof(path), "%s/homes/%02x", layout->root, (unsigned)i);
+        code = make_directory(path, error);
+    }
+    /* Also where all were there: who made them may have died before it came to this. */
+    if (code == FH_OK) {
+        code = fh_sqlite_directory_sync(homes, error);
+    }
+    return code == FH_OK ? fh_sqlite_directory_sync(layout->root, error) : code;
+}
+
+bool fh_sqlite_directory_exists(const struct fh_sqlite_place *place)
+{
+    struct stat status;
+    return stat(place->directory, &status) == 0 && S_ISDIR(status.st_mode);
 }
 
 enum fh_code fh_sqlite_directory_lock(const struct fh_sqlite_place *place, bool exclusive,
@@ -204,4 +216,41 @@ enum fh_code fh_sqlite_file_remove(const struct fh_sqlite_place *place, const ch
         return FH_OK;
     }
     return errno == ENOENT ? FH_OK : fh_sqlite_path_error(error, path, errno);
+}
+
+enum fh_code fh_sqlite_file_remove_all(const struct fh_sqlite_place *place,
+                                       const char *const *suffixes, size_t count, bool *removed,
+                                       struct fh_error *error)
+{
+    enum fh_code code = FH_OK;
+    for (size_t i = 0; i < count; i++) {
+        struct fh_error why = FH_ERROR_INIT;
+        enum fh_code one = fh_sqlite_file_remove(place, suffixes[i], removed, &why);
+        if (one != FH_OK && code == FH_OK) {
+            code = fh_error_set(error, one, "%s", why.message);
+        }
+    }
+    return code;
+}
+
+enum fh_code fh_sqlite_file_make_empty(const char *path, struct fh_error *error)
+{
+    int fd = open(path, O_RDWR | O_CREAT | O_EXCL | O_NOFOLLOW | O_CLOEXEC, 0600);
+    if (fd < 0) {
+        return fh_sqlite_path_error(error, path, errno);
+    }
+    close(fd);
+    return FH_OK;
+}
+
+enum fh_code fh_sqlite_file_sync(const char *path, struct fh_error *error)
+{
+    int fd = open(path, O_RDONLY | O_NOFOLLOW | O_CLOEXEC);
+    if (fd < 0) {
+        return fh_sqlite_path_error(error, path, errno);
+    }
+    int failed = fsync(fd);
+    int reason = errno;
+    close(fd); /* no connection has it open: no lock goes with it */
+    return failed == 0 ? FH_OK : fh_sqlite_path_error(error, path, reason);
 }

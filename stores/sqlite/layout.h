@@ -27,9 +27,12 @@
  *      the log (SQLITE_DBCONFIG_NO_CKPT_ON_CLOSE), but for one that holds the lock exclusively and
  *      has looked that the name is still its file's (fh_sqlite_conn_fold()).
  *
- * The lock is flock() of homes/<2 hex>: it goes with whoever dies, and has nothing to do with the
- * locks of SQLite, which belong to the process and would be lost by closing a descriptor of the
- * same file.
+ * Bridge files never go. They come as those do: made whole under another name, and only while the
+ * store's directory is locked.
+ *
+ * The lock is flock() of homes/<2 hex>, or of the store's directory: it goes with whoever dies, and
+ * has nothing to do with the locks of SQLite, which belong to the process and would be lost by
+ * closing a descriptor of the same file.
  *
  * Thread: any; the layout does not change after it was made.
  */
@@ -45,6 +48,7 @@
 #define FH_SQLITE_BRIDGE_FILES 64 /* docs/decisions/0009-bridge-files.md */
 #define FH_SQLITE_HOME_DIRECTORIES 256
 #define FH_SQLITE_PATH_SIZE (PATH_MAX + 64)
+#define FH_SQLITE_NEW_SUFFIX ".new" /* of a file until it is whole */
 
 struct fh_sqlite_layout {
     char root[PATH_MAX]; /* the store's directory, without links in its path */
@@ -76,9 +80,10 @@ FH_MUST_CHECK enum fh_code fh_sqlite_file_make(const struct fh_sqlite_place *pla
 FH_MUST_CHECK enum fh_code fh_sqlite_file_find(const char *path, struct fh_error *error);
 /* Makes names that were made or deleted in the directory durable. */
 FH_MUST_CHECK enum fh_code fh_sqlite_directory_sync(const char *directory, struct fh_error *error);
-/* homes/<2 hex>, durably. */
-FH_MUST_CHECK enum fh_code fh_sqlite_directory_make(const struct fh_sqlite_place *place,
-                                                    struct fh_error *error);
+/* All of homes/<2 hex>, durably: they are made once, and so at the price of one. */
+FH_MUST_CHECK enum fh_code fh_sqlite_directories_make(const struct fh_sqlite_layout *layout,
+                                                      struct fh_error *error);
+bool fh_sqlite_directory_exists(const struct fh_sqlite_place *place);
 /* Waits for the lock in steps of a millisecond, half a second at most and not
  * past the deadline: FH_UNAVAILABLE. FH_NO_TENANT: there is no such directory. *out is to be given
  * back with fh_sqlite_directory_unlock(). */
@@ -91,6 +96,14 @@ void fh_sqlite_directory_unlock(int lock);
 FH_MUST_CHECK enum fh_code fh_sqlite_file_remove(const struct fh_sqlite_place *place,
                                                  const char *suffix, bool *removed,
                                                  struct fh_error *error);
+/* The same of each; goes on where one fails, and tells of the first that did. */
+FH_MUST_CHECK enum fh_code fh_sqlite_file_remove_all(const struct fh_sqlite_place *place,
+                                                     const char *const *suffixes, size_t count,
+                                                     bool *removed, struct fh_error *error);
+/* An empty file, for this user only: what SQLite puts beside it is the same. */
+FH_MUST_CHECK enum fh_code fh_sqlite_file_make_empty(const char *path, struct fh_error *error);
+/* Of a file that no connection of this process has open: its locks would go with ours. */
+FH_MUST_CHECK enum fh_code fh_sqlite_file_sync(const char *path, struct fh_error *error);
 /* Of an errno. */
 enum fh_code fh_sqlite_path_error(struct fh_error *error, const char *path, int reason);
 
