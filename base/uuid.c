@@ -1,10 +1,11 @@
 /* Layout of version 7 (RFC 9562, 5.7): 48 bits of milliseconds, version, 12 random bits, variant,
  * 62 random bits. Random bytes come from the kernel for many at once: every call has an id, and
- * asking for each was half of a busy server's system calls. Each thread has its own, and none of
- * ours forks. A kernel without random bytes asserts, as in hash.c. */
+ * asking for each was half of a busy server's system calls. Each thread has its own; a child begins
+ * with none, or it would make its parent's. A kernel without random bytes asserts, as in hash.c. */
 #include "base/uuid.h"
 
 #include <errno.h>
+#include <pthread.h>
 #include <sys/random.h>
 
 #include "base/assert.h"
@@ -19,9 +20,24 @@ static _Thread_local struct {
     size_t left; /* at the end */
 } pool;
 
+static pthread_once_t watched = PTHREAD_ONCE_INIT;
+
+/* The thread that forked is the only one there. */
+static void forked_cb(void)
+{
+    pool.left = 0;
+}
+
+static void watch_forks(void)
+{
+    int failed = pthread_atfork(NULL, NULL, forked_cb);
+    FH_ASSERT(failed == 0); /* it fails without memory only, in a program that just began */
+}
+
 static void refill(void)
 {
     ssize_t got = -1;
+    (void)pthread_once(&watched, watch_forks);
     do {
         got = getrandom(pool.bytes, sizeof(pool.bytes), 0);
     } while (got < 0 && errno == EINTR);

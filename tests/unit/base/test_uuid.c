@@ -6,6 +6,8 @@
 #include <stddef.h>
 #include <stdint.h>
 #include <string.h>
+#include <sys/wait.h>
+#include <unistd.h>
 
 #include <cmocka.h>
 
@@ -127,12 +129,45 @@ static void tells_canaries(void **state)
     assert_false(fh_uuid_is_canary(&other));
 }
 
+/* More than the kernel is asked for at once, and none is the parent's. */
+static void test_child_draws_its_own(void **state)
+{
+    struct fh_uuid drawn[2][40];
+    int ends[2];
+    (void)state;
+    (void)fh_uuid_v7(0);
+    assert_int_equal(pipe(ends), 0);
+    pid_t pid = fork();
+    assert_true(pid >= 0);
+    for (size_t i = 0; i < 40; i++) {
+        drawn[pid == 0][i] = fh_uuid_v7(0);
+    }
+    if (pid == 0) {
+        _exit(write(ends[1], drawn[1], sizeof(drawn[1])) == (ssize_t)sizeof(drawn[1]) ? 0 : 1);
+    }
+    int status = 0;
+    assert_int_equal(read(ends[0], drawn[1], sizeof(drawn[1])), sizeof(drawn[1]));
+    assert_int_equal(waitpid(pid, &status, 0), pid);
+    assert_int_equal(status, 0);
+    for (size_t i = 0; i < 80; i++) {
+        for (size_t j = 0; j < i; j++) {
+            assert_false(fh_uuid_eq(&drawn[i / 40][i % 40], &drawn[j / 40][j % 40]));
+        }
+    }
+    (void)close(ends[0]);
+    (void)close(ends[1]);
+}
+
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(tells_canaries), cmocka_unit_test(test_v7_layout),
-        cmocka_unit_test(test_v7_order),  cmocka_unit_test(test_v7_is_random),
-        cmocka_unit_test(test_text),      cmocka_unit_test(test_refuses_other_text),
+        cmocka_unit_test(tells_canaries),
+        cmocka_unit_test(test_v7_layout),
+        cmocka_unit_test(test_v7_order),
+        cmocka_unit_test(test_v7_is_random),
+        cmocka_unit_test(test_text),
+        cmocka_unit_test(test_refuses_other_text),
+        cmocka_unit_test(test_child_draws_its_own),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
 }
