@@ -10,6 +10,7 @@
 
 #include <errno.h>
 #include <fcntl.h>
+#include <pthread.h>
 #include <string.h>
 #include <sys/stat.h>
 #include <time.h>
@@ -233,9 +234,18 @@ static enum fh_code configure(struct fh_catalog_db *db, struct fh_error *error)
     return code == FH_OK ? make_if_empty(db, error) : code;
 }
 
+/* As SQLite stores do (stores/sqlite/sqlite.c), who open theirs behind the catalog: too late for a
+ * setting of the process. */
+static void configure_once(void)
+{
+    (void)sqlite3_config(SQLITE_CONFIG_MEMSTATUS, 0);
+}
+
 enum fh_code fh_catalog_db_open(struct fh_catalog_db *db, const char *path,
                                 const struct fh_clock *clock, struct fh_error *error)
 {
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    (void)pthread_once(&once, configure_once);
     memset(db, 0, sizeof(*db));
     db->clock = clock;
     db->deadline_us = FH_DEADLINE_NONE;
