@@ -1,10 +1,10 @@
 /* The writer: the one thread that changes the file's rows; of a home in a file of its own, another
  * changes the schema (lanes.h), with a writer of its own.
  *
- * What waits is taken in groups of up to FH_SQLITE_GROUP_MAX and committed as one transaction, each
- * request in a savepoint of its own, so that one request's refusal undoes only itself. Nothing is
- * acknowledged before the group's COMMIT. The writer is never interrupted. Erases and a move's
- * batches come after the group, each in a transaction of its own, with foreign keys off.
+ * What waits is taken in groups of up to FH_SQLITE_GROUP_MAX and committed as one transaction; one
+ * request's refusal undoes only itself (how: writer.c). Nothing is acknowledged before the group's
+ * COMMIT. The writer is never interrupted. Erases and a move's batches come after the group, each
+ * in a transaction of its own, with foreign keys off.
  */
 #ifndef FH_STORES_SQLITE_WRITER_H
 #define FH_STORES_SQLITE_WRITER_H
