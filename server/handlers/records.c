@@ -148,10 +148,25 @@ enum fh_code fh_record_to_assignments(const Freehold__V1__Record *record, const 
     return FH_OK;
 }
 
+/* As "%x" writes it, in front of `end`; answers where it begins. */
+static char *hex_before(char *end, uint64_t number)
+{
+    do {
+        *--end = "0123456789abcdef"[number & 15];
+        number >>= 4;
+    } while (number != 0);
+    return end;
+}
+
+/* Without printf, which took longer over it than packing the whole record. */
 static char *etag_text(const struct fh_row *row, struct fh_arena *arena)
 {
-    return fh_arena_printf(arena, "%" PRIx64 "-%" PRIx64, (uint64_t)row->version,
-                           (uint64_t)row->created_at_us);
+    char text[ETAG_MAX];
+    char *end = text + sizeof(text);
+    char *at = hex_before(end, (uint64_t)row->created_at_us);
+    *--at = '-';
+    at = hex_before(at, (uint64_t)row->version);
+    return fh_arena_copy(arena, at, (size_t)(end - at));
 }
 
 static enum fh_code fill_fields(const struct fh_row *row, const struct fh_mask *mask,
