@@ -32,8 +32,8 @@ static const char *control_text(enum fh_sqlite_shape shape)
         [FH_SQLITE_ROLLBACK_TO] = "ROLLBACK TO request",
         [FH_SQLITE_RELEASE] = "RELEASE request",
         [FH_SQLITE_VERSION_READ] = "SELECT value FROM main.@fh_meta WHERE name='schema_version'",
-        [FH_SQLITE_VERSION_SET] = "UPDATE main.@fh_meta SET value=?1 WHERE name='schema_version' "
-                                  "RETURNING value",
+        [FH_SQLITE_VERSION_SET] = ("UPDATE main.@fh_meta SET value=?1 WHERE name='schema_version' "
+                                   "RETURNING value"),
     };
     return (size_t)shape < sizeof(texts) / sizeof(texts[0]) ? texts[shape] : NULL;
 }
