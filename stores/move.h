@@ -66,7 +66,8 @@ struct fh_journal_row {
 };
 
 /* FH_OP_SNAPSHOT_OPEN (guard in; snapshot and cursor out) and FH_OP_SNAPSHOT_CLOSE (snapshot in;
- * takes it, whatever the code; the guard is not looked at). */
+ * takes it, whatever the code; the guard is not looked at). FH_PRECONDITION: what keeps the home's
+ * rows apart is not as it was made, so that the view would not show them all, or others'. */
 struct fh_op_snapshot {
     struct fh_fence_guard guard;
     struct fh_snapshot *snapshot;

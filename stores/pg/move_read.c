@@ -3,10 +3,11 @@
  * Happy path: context, fence and one statement (or one a table) in one round trip; a view's opening
  * leaves its transaction open on the connection.
  *
- * Failures: another fence FH_MOVED, none FH_NO_TENANT; a cursor that does not fit FH_TOO_LARGE; a
- * reference that leads nowhere FH_REFERENCE_VIOLATION; a statement that fails in a view ends the
- * view.
+ * Failures: another fence FH_MOVED, none FH_NO_TENANT; a policy that is another FH_PRECONDITION, at
+ * a view's opening; a cursor that does not fit FH_TOO_LARGE; a reference that leads nowhere
+ * FH_REFERENCE_VIOLATION; a statement that fails in a view ends the view.
  */
+#include "stores/pg/ddl.h"
 #include "stores/pg/engine.h"
 #include "stores/pg/mover.h"
 #include "stores/pg/rows.h"
@@ -23,7 +24,36 @@ static enum fh_code check_fence_at(struct fh_pg_op *op, unsigned index, const PG
                                                  : FH_OK;
 }
 
-/* Opening: begin, context, fence, cursor. */
+/* A table of the home whose policy is not the one it was made with: that hides rows, or shows
+ * others', and a move that saw none would compare nothing with nothing and erase the source. */
+static enum fh_code send_policies(struct fh_pg_op *op, struct fh_pg_conn *conn)
+{
+    struct fh_pg_params *params = fh_pg_op_params(op);
+    fh_pg_add_bytes(params, fh_str_of(fh_pg_op_namespace(op)));
+    fh_pg_add_bytes(params, FH_STR(FH_PG_POLICY_EXPRESSION));
+    return fh_pg_conn_send_text(
+        conn,
+        "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where "
+        "n.nspname = $1::text and c.relkind in ('r', 'p') and (not (c.relrowsecurity and "
+        "c.relforcerowsecurity) or (select count(*) || ' ' || count(*) filter (where y.polname = "
+        "'" FH_PG_POLICY "' and y.polpermissive and y.polcmd = '*' and y.polroles = "
+        "array[0]::oid[] and pg_get_expr(y.polqual, y.polrelid) = $2::text) from pg_policy y where "
+        "y.polrelid = c.oid) <> '1 1') limit 1",
+        params);
+}
+
+static enum fh_code check_policies(struct fh_pg_op *op, const PGresult *result)
+{
+    return PQntuples(result) == 0
+               ? FH_OK
+               : fh_error_set(
+                     &op->request->error, FH_PRECONDITION,
+                     "the policy of the home's table %.*s is not the one it was made with, "
+                     "so its rows cannot be told; see `freehold store check`",
+                     FH_STR_ARG(fh_pg_field(result, 0, 0)));
+}
+
+/* Opening: begin, context, fence, policies, cursor. */
 static enum fh_code open_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
     /* Not prepared: preparing it anew would begin with a deallocation, and behind that a
@@ -38,6 +68,9 @@ static enum fh_code open_send(struct fh_pg_op *op, struct fh_pg_conn *conn)
         code = fh_pg_op_send(op, conn, FH_PG_MOVE_FENCE, 0, NULL, 0);
     }
     if (code == FH_OK) {
+        code = send_policies(op, conn);
+    }
+    if (code == FH_OK) {
         (void)fh_pg_op_params(op);
         code = fh_pg_op_send(op, conn, FH_PG_CURSOR, 0, NULL, 0);
     }
@@ -49,6 +82,9 @@ static enum fh_code open_result(struct fh_pg_op *op, unsigned index, const PGres
     struct fh_op_snapshot *snapshot = &op->request->as.snapshot;
     if (index == 2) {
         return fh_pg_move_check_fence(op, result, &snapshot->guard);
+    }
+    if (index == 3) {
+        return check_policies(op, result);
     }
     if (index < 3) {
         return FH_OK;

@@ -168,6 +168,40 @@ static void ask_all(struct fixture *f, const struct view *view, const struct fh_
     call_close(&call);
 }
 
+/* Rows that a policy hides are not there for a mover either: it would find nothing to copy, and
+ * nothing that differs, and erase the source. */
+static void test_hidden_rows(void **state)
+{
+    (void)state;
+    static const char *const spoils[][2] = {
+        {"drop policy fh_tenant on fh_shared.authors",
+         "create policy fh_tenant on fh_shared.authors using (tenant_id = "
+         "pg_catalog.current_setting('fh.tenant')::uuid) with check (tenant_id = "
+         "pg_catalog.current_setting('fh.tenant')::uuid)"},
+        {"create policy none on fh_shared.authors as restrictive using (false)",
+         "drop policy none on fh_shared.authors"},
+        {"alter table fh_shared.fh_commit disable row level security",
+         "alter table fh_shared.fh_commit enable row level security"},
+    };
+    struct fixture f;
+    struct call call;
+    struct view view;
+    moves_start(&f);
+    call_init(&call, &f);
+    for (size_t i = 0; i < sizeof(spoils) / sizeof(spoils[0]); i++) {
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, spoils[i][0]));
+        ask_open(&call);
+        assert_int_equal(call_run(&call, RUN_MS), FH_PRECONDITION);
+        assert_non_null(
+            strstr(fh_error_text(&call.request.error), i < 2 ? "authors" : "fh_commit"));
+        assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, spoils[i][1]));
+        view_open(&f, &view);
+        view_close(&f, &view);
+    }
+    call_close(&call);
+    fixture_stop(&f);
+}
+
 static void test_guards(void **state)
 {
     (void)state;
@@ -471,6 +505,7 @@ int main(void)
         cmocka_unit_test(test_scan_pages),
         cmocka_unit_test(test_scan_bytes),
         cmocka_unit_test(test_journal_pages),
+        cmocka_unit_test(test_hidden_rows),
         cmocka_unit_test(test_guards),
         cmocka_unit_test(test_other_tenants_are_not_seen),
         cmocka_unit_test(test_view_is_one_instant),
