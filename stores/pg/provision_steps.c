@@ -126,6 +126,7 @@ enum fh_code fh_pg_site_fence(struct fh_pg_site *site, struct fh_pg_blocking *co
     char there[NUMBER_SIZE];
     const char *params[] = {namespace_of(site)};
     const char *tenant[] = {site->tenant};
+    *out = (struct fh_fence){.epoch = 0};
     enum fh_code code = fh_pg_blocking_value(
         conn,
         "select 1 from pg_class c join pg_namespace n on n.oid = c.relnamespace where n.nspname = "

@@ -69,7 +69,7 @@ enum fh_code fh_sqlite_fence_commit(struct fh_sqlite_conn *conn, struct fh_reque
 {
     const struct fh_str id = request->as.commit.request_id;
     sqlite3_stmt *statement = NULL;
-    struct fh_fence fence;
+    struct fh_fence fence = {.epoch = 0};
     conn->last_rc = SQLITE_OK;
     enum fh_code code = fh_sqlite_statement_get(
         conn, FH_SQLITE_FENCE_COMMIT, NULL, 0, &request->scope.tenant, &statement, &request->error);
