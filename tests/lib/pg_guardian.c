@@ -176,7 +176,7 @@ static pid_t start_server(const struct pg_guardian_plan *plan)
     if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
         _exit(126);
     }
-    (void)execl(plan->postgres, "postgres", "-D", plan->data, (char *)NULL);
+    (void)execl(plan->postgres, plan->postgres, "-D", plan->data, (char *)NULL);
     _exit(127);
 }
 

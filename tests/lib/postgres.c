@@ -111,9 +111,9 @@ static enum fh_code run_initdb(const struct fh_pgtest *pg)
         if (fd < 0 || dup2(fd, 1) < 0 || dup2(fd, 2) < 0) {
             _exit(126);
         }
-        (void)execl(FH_TEST_PG_BINDIR "/initdb", "initdb", "-D", pg->data, "-U", "postgres", "-A",
-                    "trust", "-E", "UTF8", "--locale=C", "--no-sync", "--no-instructions",
-                    (char *)NULL);
+        (void)execl(FH_TEST_PG_BINDIR "/initdb", FH_TEST_PG_BINDIR "/initdb", "-D", pg->data, "-U",
+                    "postgres", "-A", "trust", "-E", "UTF8", "--locale=C", "--no-sync",
+                    "--no-instructions", (char *)NULL);
         _exit(127);
     }
     int status = 0;
