@@ -32,7 +32,7 @@ ERASING = {
     ("sqlite", "database"): ("sqlite.erase.fence", "sqlite.erase.unnamed"),
 }
 # Passed only where a tenant's reader is in the way: tests/unit/stores_pg/test_tiers_readers.c goes there.
-WITH_A_READER = {"pg.erase.reader"}
+WITH_A_READER = {"pg.erase.kept_out", "pg.erase.reader"}
 # Two movers at once: where the first sleeps, and where the one that took over does.
 OVERLAP_EARLY = ("move.copy_apply", "move.round_apply", "move.final_apply", "move.close", "move.switch")
 OVERLAP_LATE = ("move.verify_source", "move.freeze", "move.switch.done")

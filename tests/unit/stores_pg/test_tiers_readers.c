@@ -85,36 +85,69 @@ static void end(pid_t pid)
 }
 
 /* The gate, in the tenant's own database. */
-static void test_gate_held(void **state)
+static pid_t keep_gate(struct fixture *f, struct reader *reader)
 {
-    (void)state;
-    struct fixture f;
-    struct reader reader;
     struct call call;
     char text[TEXT_SIZE];
-    fixture_start(&f, NULL);
-    tiers_make(&f, FH_TIER_DATABASE, 0);
-    issue(&f, FH_TIER_DATABASE, &reader);
-    tiers_call(&call, &f, FH_TIER_DATABASE, 0);
+    tiers_call(&call, f, FH_TIER_DATABASE, 0);
     (void)snprintf(text, sizeof(text),
                    "set statement_timeout = 0; select pg_advisory_lock_shared(%lld)",
                    (long long)fh_pg_gate_key(&call.request.scope));
     call_close(&call);
-    pid_t pid = keep(&reader, text,
-                     "select exists (select from pg_locks where locktype = 'advisory' and mode = "
-                     "'ShareLock' and granted)");
-    /* Another generation's eraser is refused, and the reader stays. */
+    return keep(reader, text,
+                "select exists (select from pg_locks where locktype = 'advisory' and mode = "
+                "'ShareLock' and granted)");
+}
+
+static void die_erasing(struct fixture *f, const char *point)
+{
+    fixture_close(f);
+    end(tiers_stopped(f, point, FH_OP_HOME_ERASE, FH_TIER_DATABASE));
+    fixture_open(f, 1);
+}
+
+static void test_gate_held(void **state)
+{
+    (void)state;
+    static const char *const points[] = {"pg.erase.kept_out", "pg.erase.reader"};
+    struct fixture f;
+    struct reader reader;
+    fixture_start(&f, NULL);
+    for (size_t i = 0; i < sizeof(points) / sizeof(points[0]); i++) {
+        tiers_make(&f, FH_TIER_DATABASE, 0);
+        issue(&f, FH_TIER_DATABASE, &reader);
+        pid_t pid = keep_gate(&f, &reader);
+        if (i == 0) { /* another generation's eraser is refused, and the reader stays */
+            assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, FIRST_GENERATION + 1), FH_MOVED);
+            assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
+            assert_string_equal(read_as(&reader, "select 1 / count(*) from authors"), "");
+        }
+        /* One that dies behind taking the reader's right leaves what the next one ends. */
+        die_erasing(&f, points[i]);
+        assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, FIRST_GENERATION), FH_OK);
+        assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NO_TENANT);
+        assert_string_equal(read_as(&reader, "select 1"), "connect");
+        end(pid);
+    }
+    fixture_stop(&f);
+}
+
+/* An eraser took the reader's right and died, and the home is another generation's: the reader has
+ * its right again with the credential's next issue. */
+static void test_kept_out(void **state)
+{
+    (void)state;
+    struct fixture f;
+    struct reader reader;
+    fixture_start(&f, NULL);
+    tiers_make(&f, FH_TIER_DATABASE, 0);
+    issue(&f, FH_TIER_DATABASE, &reader);
+    pid_t pid = keep_gate(&f, &reader);
+    die_erasing(&f, "pg.erase.kept_out");
     assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, FIRST_GENERATION + 1), FH_MOVED);
-    assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_OK);
-    assert_string_equal(read_as(&reader, "select 1 / count(*) from authors"), "");
-    /* One that dies behind taking the reader's right leaves what the next one ends. */
-    fixture_close(&f);
-    pid_t eraser = tiers_stopped(&f, "pg.erase.reader", FH_OP_HOME_ERASE, FH_TIER_DATABASE);
-    end(eraser);
-    fixture_open(&f, 1);
-    assert_int_equal(tiers_erase(&f, FH_TIER_DATABASE, 0, FIRST_GENERATION), FH_OK);
-    assert_int_equal(tiers_get(&f, FH_TIER_DATABASE, 0), FH_NO_TENANT);
     assert_string_equal(read_as(&reader, "select 1"), "connect");
+    issue(&f, FH_TIER_DATABASE, &reader);
+    assert_string_equal(read_as(&reader, "select 1 / count(*) from authors"), "");
     end(pid);
     fixture_stop(&f);
 }
@@ -151,6 +184,7 @@ int main(void)
 {
     const struct CMUnitTest tests[] = {
         cmocka_unit_test(test_gate_held),
+        cmocka_unit_test(test_kept_out),
         cmocka_unit_test(test_table_held),
     };
     return cmocka_run_group_tests(tests, NULL, NULL);
