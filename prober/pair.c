@@ -49,13 +49,15 @@ static bool is_passing(enum fh_code code)
     return code == FH_MOVED || code == FH_HELD || code == FH_STALE_SCHEMA || code == FH_CONFLICT;
 }
 
-/* Once more from the list on, or not at all. */
+/* Once more from the list on, or not at all. Nothing of the tries before is read again: a store
+ * with many findings must not fill the arena with the same ones over and over. */
 static void start_over(struct fh_prober *prober)
 {
     if (++prober->pair.tries > PAIR_TRIES_MAX) {
         give_up(prober, FH_PROBE_UNKNOWN, "the canaries' homes did not stand still", "");
         return;
     }
+    fh_arena_reset(&prober->arena);
     list(prober);
 }
 

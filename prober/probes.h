@@ -36,8 +36,9 @@ FH_MUST_CHECK enum fh_code fh_probe_aim(size_t index, const struct fh_probe_grou
                                         struct fh_arena *arena, struct fh_probe_shot *shot,
                                         struct fh_request *request, const char **why);
 /* `code`: the request's, or what submit refused it with. Fills seen, verdict, gone and text.
- * `last`: it was tried again with the homes looked at anew, so a fence that does not fit is no
- * matter of chance. False: try again with the homes as they are now. */
+ * `last`: it was tried again with the homes looked at anew, so a fence that does not fit, or rights
+ * that are not as made, are no matter of chance. False: try again with the homes as they are now.
+ */
 bool fh_probe_judge(size_t index, const struct fh_probe_ground *ground,
                     const struct fh_request *request, enum fh_code code, bool last,
                     struct fh_probe_result *out);

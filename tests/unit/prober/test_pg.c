@@ -173,6 +173,66 @@ static void names_tables_of_others(void **state)
     lab_assert_held(&lab, FH_TIER_SHARED);
 }
 
+/* Between the prober and the store, for as long as `real` is set: counts the checks, and mends
+ * before the second what the first one found, as it is with a table that was dropped meanwhile. */
+static struct {
+    const struct fh_store_ops *real;
+    struct fh_store_ops ops;
+    unsigned checks;
+    bool refuses_first;
+    const char *mend;
+} between;
+
+static enum fh_code submit_between(struct fh_store *store, struct fh_request *request)
+{
+    if (request->op == FH_OP_CHECK) {
+        between.checks++;
+        if (between.checks == 1 && between.refuses_first) {
+            return fh_error_set(&request->error, FH_INTERNAL, "role does not exist");
+        }
+        if (between.checks == 2 && between.mend != NULL) {
+            run("%s", between.mend, "");
+        }
+    }
+    return between.real->submit(store, request);
+}
+
+static void probe_between(bool refuses_first, const char *mend)
+{
+    between.real = lab.store->ops;
+    between.ops = *lab.store->ops;
+    between.ops.submit = submit_between;
+    between.checks = 0;
+    between.refuses_first = refuses_first;
+    between.mend = mend;
+    lab.store->ops = &between.ops;
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    lab.store->ops = between.real;
+}
+
+/* What is found once, and not again, was a home's end and no layer's. */
+static void asks_again_before_it_tells(void **state)
+{
+    (void)state;
+    lab_probe(&lab, 1u << FH_TIER_SHARED);
+    lab_assert_held(&lab, FH_TIER_SHARED);
+    run("alter table fh_shared.fh_commit no force row level security", "", "");
+    probe_between(false, "alter table fh_shared.fh_commit force row level security");
+    assert_int_equal(between.checks, 2);
+    lab_assert_held(&lab, FH_TIER_SHARED);
+    probe_between(true, NULL);
+    assert_int_equal(between.checks, 2);
+    lab_assert_held(&lab, FH_TIER_SHARED);
+    probe_between(false, NULL);
+    assert_int_equal(between.checks, 1);
+    /* What stays is told, and asked for a bounded number of times. */
+    run("alter table fh_shared.fh_commit no force row level security", "", "");
+    probe_between(false, NULL);
+    assert_int_equal(between.checks, 5);
+    lab_assert_gone(&lab, FH_TIER_SHARED, "rights and policies", FH_PROBE_LAYER_ENFORCEMENT);
+    run("alter table fh_shared.fh_commit force row level security", "", "");
+}
+
 static void looks_into_databases(void **state)
 {
     struct fh_tenant a;
@@ -222,6 +282,7 @@ int main(void)
         cmocka_unit_test_setup_teardown(tells_of_a_bypassing_role, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_the_border, set_up, tear_down),
         cmocka_unit_test_setup_teardown(names_tables_of_others, set_up, tear_down),
+        cmocka_unit_test_setup_teardown(asks_again_before_it_tells, set_up, tear_down),
         cmocka_unit_test_setup_teardown(looks_into_databases, set_up, tear_down),
 #ifdef FREEHOLD_FAULTS
         cmocka_unit_test_setup_teardown(names_layers_1_and_3, set_up, tear_down),
