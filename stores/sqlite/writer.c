@@ -4,7 +4,8 @@
  *
  * Failures:
  * - A request is refused before it changed anything, as nearly all are that are refused: the group
- *   goes on. A statement that fails takes back itself what it did.
+ *   goes on. A statement that fails takes back itself what it did (and counts no change): it keeps
+ * a journal of its own, for every table that is written here has triggers that may refuse.
  * - A request is refused behind a change of its own (a reference that does not hold): nothing of
  *   the group holds. It is run again, and so are the next CAREFUL_GROUPS groups, with a savepoint
  *   for each request: ROLLBACK TO, and the group goes on. Savepoints are not used before there is
@@ -39,6 +40,7 @@ struct entry {
     struct fh_request *request;
     bool waiting; /* not executed yet, or its execution was undone */
     bool wrote;   /* has changes in the open transaction */
+    bool fitted;  /* was done before and undone for another's sake */
 };
 
 /* Fences and homes need no table of the application's. */
@@ -162,6 +164,22 @@ static enum fh_code finish(struct fh_sqlite_conn *conn, struct fh_error *error)
                         "same request_id");
 }
 
+/* A request that is run again has less of its arena left than it had. That it does not fit now is
+ * no reason to refuse it for good. */
+static enum fh_code act(struct fh_sqlite_conn *conn, struct entry *entry)
+{
+    struct fh_request *request = entry->request;
+    request->error = (struct fh_error)FH_ERROR_INIT;
+    enum fh_code code = dispatch(conn, request);
+    if (entry->fitted && (code == FH_TOO_LARGE || code == FH_NOMEM)) {
+        request->error = (struct fh_error)FH_ERROR_INIT;
+        return fh_error_set(&request->error, FH_UNAVAILABLE,
+                            "the write was undone with others of its group, and did not fit a "
+                            "second time: repeat it");
+    }
+    return code;
+}
+
 /* A transaction of its own. */
 static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
 {
@@ -179,8 +197,7 @@ static void run_single(struct fh_sqlite_conn *conn, struct entry *entry)
         return;
     }
     entry->waiting = false;
-    request->error = (struct fh_error)FH_ERROR_INIT;
-    request->code = dispatch(conn, request);
+    request->code = act(conn, entry);
     if (!keeps_changes(request)) {
         roll_back(conn);
         return;
@@ -210,8 +227,7 @@ static enum group_state run_plainly(struct fh_sqlite_conn *conn, struct entry *e
 {
     struct fh_request *request = entry->request;
     sqlite3_int64 before = sqlite3_total_changes64(conn->db);
-    request->error = (struct fh_error)FH_ERROR_INIT;
-    request->code = dispatch(conn, request);
+    request->code = act(conn, entry);
     if (!fh_sqlite_conn_in_transaction(conn)) {
         return GROUP_GONE;
     }
@@ -231,7 +247,7 @@ static enum group_state run_in_savepoint(struct fh_sqlite_conn *conn, struct ent
     if (request->code != FH_OK) {
         return GROUP_GONE; /* without its savepoint nothing can be undone singly */
     }
-    request->code = dispatch(conn, request);
+    request->code = act(conn, entry);
     if (!fh_sqlite_conn_in_transaction(conn)) {
         return GROUP_GONE;
     }
@@ -261,6 +277,7 @@ static void undo(struct entry *entries, const bool *member, size_t count)
 {
     for (size_t i = 0; i < count; i++) {
         entries[i].waiting = member[i];
+        entries[i].fitted = entries[i].fitted || entries[i].wrote;
         entries[i].wrote = false;
     }
 }

@@ -208,6 +208,38 @@ static void test_refused_behind_a_change(void **state)
     assert_int_equal(list.as.list.count, 0);
 }
 
+/* What fitted its arena once and not a second time is to be repeated: it was not too large. */
+static void test_does_not_fit_twice(void **state)
+{
+    static char name[20000];
+    struct group *group = *state;
+    memset(name, 'n', sizeof(name) - 1);
+    add_put(group, &group->f->a, FH_WRITE_INSERT, 1, name, NULL);
+    run(group);
+    assert_code(group->requests[0].code, FH_OK);
+    group->count = 0;
+    struct fh_request *request = add_put(group, &group->f->a, FH_WRITE_UPDATE, 1, "n", NULL);
+    fixture_detach(group->f, request);
+    struct fh_arena *arena = request->arena;
+    run(group);
+    assert_code(request->code, FH_OK);
+    size_t used = arena->bytes_used;
+    assert_true(used > sizeof(name));
+    fh_arena_reset(arena);
+    group->count = 0;
+    add_put(group, &group->f->a, FH_WRITE_UPDATE, 1, name, NULL);
+    run(group);
+    group->count = 0;
+    arena->bytes_max = used + used / 2;
+    request = add_put(group, &group->f->a, FH_WRITE_UPDATE, 1, "n", NULL);
+    request->arena = arena;
+    add_orphan(group, 0);
+    run(group);
+    assert_code(group->requests[0].code, FH_UNAVAILABLE);
+    assert_code(group->requests[1].code, FH_REFERENCE_VIOLATION);
+    assert_stored(group, 1, 3);
+}
+
 /* The first group is run twice, the others are not; after a while savepoints are let go. */
 static void test_savepoints_are_let_go(void **state)
 {
@@ -521,6 +553,7 @@ int main(void)
         GROUP_TEST(test_refusals_stay_alone),
         GROUP_TEST(test_refused_behind_a_change),
         GROUP_TEST(test_savepoints_are_let_go),
+        GROUP_TEST(test_does_not_fit_twice),
         GROUP_TEST(test_a_fence_divides_the_group),
         GROUP_TEST(test_time_passes_before_what_runs_alone),
         GROUP_TEST(test_a_group_of_many_homes),
