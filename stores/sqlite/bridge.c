@@ -1,5 +1,5 @@
 /* Happy path: the file is there. Else: lock the store's directory -> still nothing under the name
- * -> make `<name>.new` whole, without a log, sync it -> rename -> unlock.
+ * -> make `<name>.new` whole, without a log, sync it -> rename -> sync the directory -> unlock.
  *
  * Failures: what is half made is removed before the answer; what a process that died left under
  * .new, or what stood beside a file that is gone, is removed by the next one that makes the file.
@@ -31,9 +31,8 @@ static enum fh_code fill_bridge(struct fh_sqlite_conn *maker, uint8_t number,
 }
 
 /* The directory's lock is held, and nothing is under the name. It gets its name once it is whole
- * and durable. The name need not be durable before something is told to be in the file, and no
- * commit to it is told before its log's name is durable, which is in the same directory and made
- * later: SQLite syncs the directory for that. */
+ * and durable. SQLite syncs the directory, too, when it first syncs the log, but says nothing when
+ * that fails. */
 static enum fh_code make_bridge(const struct fh_sqlite_conn *conn,
                                 const struct fh_sqlite_place *place, int64_t deadline_us,
                                 struct fh_error *error)
@@ -67,11 +66,14 @@ static enum fh_code make_bridge(const struct fh_sqlite_conn *conn,
         code = fh_sqlite_file_sync(path, error);
     }
     fh_fault_point("sqlite.bridge.filled");
-    if (code == FH_OK && rename(path, place->path) != 0) {
+    bool named = code == FH_OK && rename(path, place->path) == 0;
+    if (code == FH_OK && !named) {
         code = fh_sqlite_path_error(error, place->path, errno);
     }
     fh_fault_point("sqlite.bridge.named");
-    if (code != FH_OK) {
+    if (named) {
+        code = fh_sqlite_directory_sync(place->directory, error);
+    } else {
         enum fh_code ignored = fh_sqlite_file_remove(place, FH_SQLITE_NEW_SUFFIX, &removed, NULL);
         (void)ignored; /* the next attempt sweeps it */
     }

@@ -1,7 +1,7 @@
 /* A bridge file comes to be: whole, or not at all.
  *
  * It used to be opened empty, and made to have a log and its tables by two transactions of their
- * own: nine syncs with its first home's, of which this leaves four.
+ * own: nine syncs with its first home's, of which this leaves five.
  *
  * Thread: any that writes.
  */
