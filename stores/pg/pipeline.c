@@ -537,7 +537,9 @@ void fh_pg_pipeline_receive(struct fh_pg_conn *conn)
 static void op_lost(struct fh_pg_op *op, bool failed)
 {
     bool refused = failed && op->failure.code != FH_OK && op->failure.code != FH_UNAVAILABLE;
-    if (refused) {
+    if (failed && op->retry_elsewhere && !op->store->store.closing) {
+        try_again(op, false); /* its failure was told before, and is none that ends it */
+    } else if (refused) {
         end_op(op, op->failure.code);
     } else if (op->commits) {
         end_op(op, FH_OUTCOME_UNKNOWN);

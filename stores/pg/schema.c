@@ -1,8 +1,8 @@
 /* Schema changes, on the owner's connection, one version after the other:
  *
  * - QUICK: a dedicated home whose changes look at no row, taken to be one version behind: LOCK and
- *   RUN in one round trip, nothing asked first, committed by its Sync. The name of the fence's
- *   view, which it changes, says the version; anything is otherwise than taken: on with LOCK
+ *   RUN in one round trip, nothing asked first. The name of the fence's view, which it changes,
+ *   says the version; anything is otherwise than taken: on with LOCK
  * - LOCK: begin, the home's advisory lock, look whether the system tables are there
  * - CHECK: the version (kept in fh_meta under the nil tenant), and a dedicated home's fence: who is
  *   told that there is nothing to do was right about it, too
@@ -34,7 +34,8 @@
 #include "stores/pg/rows.h"
 #include "stores/pg/version.h"
 
-#define QUICK_THERE 4 /* the column of QUICK's first result */
+#define QUICK_OPEN 1  /* QUICK's result that tells whether the home is there, */
+#define QUICK_THERE 4 /* and the column */
 
 /* A scan or an index of this much takes some tens of milliseconds: nobody need go ahead of it. */
 #define SMALL_BYTES (8 * 1024 * 1024)
@@ -98,12 +99,13 @@ static enum fh_code undo_result(struct fh_pg_schema_state *state, unsigned index
     return code;
 }
 
-/* The first result tells whether the home is where it was taken to be. */
+/* One result tells whether the home is where it was taken to be. */
 static enum fh_code quick_result(struct fh_pg_op *op, unsigned index, const PGresult *result)
 {
     const struct fh_pg_schema_state *state = op->state;
     bool there = false;
-    enum fh_code code = index == 0 ? fh_pg_field_bool(result, 0, QUICK_THERE, &there) : FH_OK;
+    enum fh_code code =
+        index == QUICK_OPEN ? fh_pg_field_bool(result, 0, QUICK_THERE, &there) : FH_OK;
     if (there) {
         op->request->as.schema.version_seen = state->from->version;
     }
@@ -309,8 +311,8 @@ static bool rows_do_not_fit(struct fh_pg_op *op)
     }
 }
 
-/* No namespace, no view of that version, a fence that is another (the guard divided by zero): what
- * is there is found out by asking. */
+/* No namespace, no view of that version, a fence that is another, no note of the version to change
+ * (these divided by zero): what is there is found out by asking. */
 static bool is_otherwise(const char *sqlstate)
 {
     return strcmp(sqlstate, "3F000") == 0 || strcmp(sqlstate, "42P01") == 0 ||

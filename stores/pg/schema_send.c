@@ -269,18 +269,21 @@ static enum fh_code send_quick_guard(struct fh_pg_op *op, struct fh_pg_conn *con
     return send_text(op, conn, text, params);
 }
 
-/* One round trip, one transaction, which the Sync commits. */
+/* One round trip, one transaction, with an end of its own: where memory runs out in between, the
+ * Sync must not commit what was sent. */
 static enum fh_code send_quick(struct fh_pg_op *op, struct fh_pg_conn *conn,
                                const struct fh_pg_script *script, const struct fh_schema *from)
 {
     struct fh_pg_schema_state *state = op->state;
     struct fh_pg_ddl_step step;
     size_t cursor = 0;
-    char text[192];
-    op->commits = true;
+    char text[256];
     state->to = op->request->as.schema.target;
     state->from = from;
-    enum fh_code code = send_quick_open(op, conn, from);
+    enum fh_code code = send_text(op, conn, "begin isolation level read committed", NULL);
+    if (code == FH_OK) {
+        code = send_quick_open(op, conn, from);
+    }
     for (size_t i = 0; code == FH_OK && fh_pg_script_step(script, i, &cursor, &step); i++) {
         code = send_text(op, conn, step.sql, NULL);
         if (code == FH_OK && i == 0) { /* behind the view, as ever */
@@ -289,10 +292,15 @@ static enum fh_code send_quick(struct fh_pg_op *op, struct fh_pg_conn *conn,
     }
     if (code == FH_OK) {
         (void)snprintf(text, sizeof(text),
-                       "update \"%s\".fh_meta set value = '%u' where tenant_id = "
-                       "'" FH_PG_NIL_TENANT "' and name = 'schema_version'",
+                       "with u as (update \"%s\".fh_meta set value = '%u' where tenant_id = "
+                       "'" FH_PG_NIL_TENANT "' and name = 'schema_version' returning 1) select 1 / "
+                       "count(*) from u",
                        fh_pg_op_namespace(op), (unsigned)state->to->version);
         code = send_text(op, conn, text, NULL);
+    }
+    if (code == FH_OK) {
+        op->commits = true;
+        code = send_text(op, conn, "commit", NULL);
     }
     return code;
 }

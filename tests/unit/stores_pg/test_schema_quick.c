@@ -4,10 +4,12 @@
 #include <stdio.h>
 #include <string.h>
 
+#include "base/alloc.h"
 #include "tests/unit/stores_pg/moves.h"
 #include "tests/unit/stores_pg/tiers.h"
 
 #define VERSIONS 48
+#define MORE_TABLES 24 /* each is some statements */
 #define WAITS_MAX 2000
 #define HOME "\"t_070000000000700080000000000000a0\"" /* tenant 0's */
 
@@ -198,6 +200,89 @@ static void test_whole_or_not_at_all(void **state)
     fixture_stop(&f);
 }
 
+/* A change of more statements than a connection has room for when it is new. */
+static struct fh_schema make_wide(void)
+{
+    static char more[MORE_TABLES][16];
+    static struct fh_table made[MORE_TABLES];
+    static const struct fh_table *all[8 + MORE_TABLES];
+    struct fh_schema wide = model_v1;
+    memcpy(all, model_v1.tables, model_v1.table_count * sizeof(*all));
+    for (uint16_t i = 0; i < MORE_TABLES; i++) {
+        (void)snprintf(more[i], sizeof(more[i]), "more_%u", (unsigned)i);
+        made[i] = model_tokens;
+        made[i].name = fh_str_of(more[i]);
+        made[i].position = (uint16_t)wide.table_count;
+        made[i].id = wide.next_id++;
+        all[wide.table_count++] = &made[i];
+    }
+    wide.version = 2;
+    wide.tables = all;
+    wide.previous = &schemas[1];
+    return wide;
+}
+
+static uint32_t wide_whole(struct fixture *f)
+{
+    return (uint32_t)server_number(
+        f, "select case when m = v and c = (case m when 1 then 0 else 24 end) then m else -1 end "
+           "from (select value::int8 m from " HOME ".fh_meta where name = 'schema_version') x, "
+           "(select substr(relname, 11)::int8 v from pg_class where relnamespace = '" HOME
+           "'::regnamespace and relname like 'fh_fence_v%') y, (select count(*) c from pg_class "
+           "where relnamespace = '" HOME "'::regnamespace and relkind = 'r' and relname like "
+           "'more%') z");
+}
+
+static void test_out_of_memory(void **state)
+{
+    (void)state;
+    const struct fh_schema wide = make_wide();
+    struct fixture f;
+    bool delivered = true;
+    moves_start(&f);
+    tiers_make(&f, FH_TIER_SCHEMA, 0);
+    fixture_close(&f);
+    fixture_open(&f, 1);
+    assert_int_equal(run(&f, FH_TIER_SCHEMA, 1, 1), FH_OK); /* which opens a new connection */
+    for (long n = 0; delivered && n < 2000; n++) {
+        struct call call;
+        ask(&call, &f, FH_TIER_SCHEMA, 2);
+        call.request.as.schema.target = &wide;
+        call.request.deadline_us = fh_clock_monotonic_us(fh_clock_system()) + INT64_C(20000000);
+        fh_alloc_fault_on(n, 1);
+        enum fh_code code = call_try(&call);
+        delivered = fh_alloc_fault_off() != 0;
+        if (code != FH_OK && code != FH_NOMEM) {
+            fail_msg("%ld: %s: %s", n, fh_code_name(code), fh_error_text(&call.request.error));
+        }
+        assert_int_equal(wide_whole(&f), code == FH_OK ? 2 : 1);
+        if (code == FH_OK && delivered) {
+            assert_int_equal(tiers_erase(&f, FH_TIER_SCHEMA, 0, 1), FH_OK);
+            tiers_make(&f, FH_TIER_SCHEMA, 0);
+        }
+        call_close(&call);
+    }
+    assert_false(delivered);
+    fixture_stop(&f);
+}
+
+/* The note of the version is hidden: nothing is changed that it would not tell of. */
+static void test_hidden_note(void **state)
+{
+    (void)state;
+    struct fixture f;
+    moves_start(&f);
+    tiers_make(&f, FH_TIER_SCHEMA, 0);
+    assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER,
+                               "create policy none on " HOME
+                               ".fh_meta as restrictive using (false)"));
+    assert_int_not_equal(run(&f, FH_TIER_SCHEMA, 2, 0), FH_OK);
+    assert_true(fh_pgtest_exec(f.pg, FH_PGTEST_SUPERUSER, "drop policy none on " HOME ".fh_meta"));
+    assert_int_equal(version_whole(&f), 1);
+    assert_int_equal(run(&f, FH_TIER_SCHEMA, 2, 2), FH_OK);
+    fixture_stop(&f);
+}
+
 /* The owner's connection is cut anywhere, from its start to behind the commit. */
 static void test_cut_anywhere(void **state)
 {
@@ -244,8 +329,9 @@ static void test_cut_anywhere(void **state)
 int main(void)
 {
     const struct CMUnitTest tests[] = {
-        cmocka_unit_test(test_where_it_is), cmocka_unit_test(test_guarded),
+        cmocka_unit_test(test_where_it_is),        cmocka_unit_test(test_guarded),
         cmocka_unit_test(test_in_each_others_way), cmocka_unit_test(test_whole_or_not_at_all),
+        cmocka_unit_test(test_out_of_memory),      cmocka_unit_test(test_hidden_note),
         cmocka_unit_test(test_cut_anywhere)};
     make_schemas();
     return cmocka_run_group_tests_name("postgresql: whole schema changes", tests, NULL, NULL);
