@@ -207,7 +207,9 @@ static struct fh_schema make_wide(void)
     static struct fh_table made[MORE_TABLES];
     static const struct fh_table *all[8 + MORE_TABLES];
     struct fh_schema wide = model_v1;
-    memcpy(all, model_v1.tables, model_v1.table_count * sizeof(*all));
+    for (uint32_t i = 0; i < model_v1.table_count; i++) {
+        all[i] = model_v1.tables[i];
+    }
     for (uint16_t i = 0; i < MORE_TABLES; i++) {
         (void)snprintf(more[i], sizeof(more[i]), "more_%u", (unsigned)i);
         made[i] = model_tokens;
