@@ -17,6 +17,7 @@
 #define PAIR_TRIES_MAX 4
 #define MAKE_TRIES_MAX 6 /* of a pair: two canaries, each perhaps by its second name */
 #define REQUEST_TIMEOUT_US (10LL * 1000000)
+#define CHECK_TIMEOUT_US (60LL * 1000000) /* looks at every table of every home */
 #define MAKE_TIMEOUT_US (60LL * 1000000)
 #define STORE_IN_SLUG_MAX 30
 #define LABEL "fh_canary"
@@ -125,6 +126,9 @@ static void shoot(struct fh_prober *prober)
         prepare(prober, shot_cb);
         enum fh_code code = fh_probe_aim(pair->probe_at, &pair->ground, &prober->arena,
                                          &prober->shot, &prober->request, &why);
+        if (prober->request.op == FH_OP_CHECK) {
+            prober->request.deadline_us = fh_prober_deadline_in(prober, CHECK_TIMEOUT_US);
+        }
         if (code == FH_UNIMPLEMENTED) {
             struct fh_probe_result *result =
                 why != NULL ? fh_prober_add_result(prober, fh_probe_name(pair->probe_at),
