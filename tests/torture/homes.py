@@ -7,6 +7,7 @@ Everything is read beside the servers, with psql and sqlite3. What exists is tol
 import dataclasses
 import re
 import sqlite3
+import subprocess
 
 STORES = ("pga", "pgb", "sqa", "sqb")
 TIERS = ("shared", "schema", "database")
@@ -77,20 +78,33 @@ def fence_sql(space, tenant):
     return f"select epoch, mode, {version} from {space}.fh_fence where tenant_id = '{tenant}'"
 
 
-def postgres_homes(cluster, store, tenant):
-    name = namespace(tenant)
-    there = cluster.sql(
+def dedicated(cluster, name):
+    return cluster.sql(
         f"select 'schema' from pg_namespace where nspname = '{name}' "
         f"union all select 'database' from pg_database where datname = '{name}' and datconnlimit <> -2",
         database="freehold",
     ).split()
+
+
+def fences(cluster, database, space, tenant):
+    if not cluster.sql(f"select to_regclass('{space}.fh_fence')", database=database).strip():
+        return []  # half made, or half dropped
+    return cluster.sql(fence_sql(space, tenant), database=database).split()
+
+
+def postgres_homes(cluster, store, tenant):
+    """A mover that slept may still be dropping a home here: what is gone when it is looked into is not there."""
+    name = namespace(tenant)
     places = {"shared": ("freehold", "fh_shared"), "schema": ("freehold", name), "database": (name, "app")}
     found = {}
-    for tier in ("shared", *there):
-        database, space = places[tier]
-        if not cluster.sql(f"select to_regclass('{space}.fh_fence')", database=database).strip():
-            continue  # half made, or half dropped
-        for line in cluster.sql(fence_sql(space, tenant), database=database).split():
+    for tier in ("shared", *dedicated(cluster, name)):
+        try:
+            lines = fences(cluster, *places[tier], tenant)
+        except subprocess.CalledProcessError:
+            if tier in ("shared", *dedicated(cluster, name)):
+                raise
+            continue
+        for line in lines:
             epoch, mode, version = line.split("|")
             found[Home(store, tier)] = (int(epoch), MODES[int(mode)], version)
     return found
