@@ -117,10 +117,8 @@ const struct fh_pg_question fh_pg_questions[] = {
            "quote_ident(h.home) || '.' || quote_ident(c.relname) || ' using ' || h.expression || "
            "' with check ' || h.expression " TABLES
            "where (select count(*) from pg_policy y where y.polrelid = c.oid) <> 1 or not exists "
-           "(select from pg_policy y where y.polrelid = c.oid and y.polname = '" FH_PG_POLICY
-           "' and y.polpermissive and y.polcmd = '*' and y.polroles = array[0]::oid[] and "
-           "pg_get_expr(y.polqual, y.polrelid) = h.expression and pg_get_expr(y.polwithcheck, "
-           "y.polrelid) = h.expression)",
+           "(select from pg_policy y where y.polrelid = c.oid and " FH_PG_IS_POLICY(
+               "h.expression") " and pg_get_expr(y.polwithcheck, y.polrelid) = h.expression)",
      false, FH_FINDING_ENFORCEMENT},
     {"tenant", "every table of a dedicated home holds its tenant's rows only",
      HOMES "select 'table ' || h.home || '.' || c.relname, 'has no check that names its tenant; as "

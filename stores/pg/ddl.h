@@ -27,6 +27,14 @@
 #define FH_PG_POLICY "fh_tenant"
 /* As pg_get_expr() prints it. */
 #define FH_PG_POLICY_EXPRESSION "(tenant_id = (current_setting('fh.tenant'::text))::uuid)"
+/* Whether the row y of pg_policy is that one, for everybody; `expression` is SQL. What it lets in
+ * is not looked at. */
+#define FH_PG_IS_POLICY(expression)                                                           \
+    "y.polname = '" FH_PG_POLICY "' and y.polpermissive and y.polcmd = '*' and y.polroles = " \
+    "array[0]::oid[] and pg_get_expr(y.polqual, y.polrelid) = " expression
+/* Of all rows: that there is one, and it is that. */
+#define FH_PG_ONE_POLICY(expression) \
+    "count(*) = 1 and count(*) filter (where " FH_PG_IS_POLICY(expression) ") = 1"
 
 struct fh_schema_change;
 

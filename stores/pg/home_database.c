@@ -470,14 +470,6 @@ static enum fh_code look_for_reader(struct fh_pg_site *site, bool *there, bool *
     return code;
 }
 
-static enum fh_code let_reader(struct fh_pg_site *site, bool in)
-{
-    char text[TEXT_SIZE];
-    (void)snprintf(text, sizeof(text), "%s connect on database \"%s\" %s \"%s\"",
-                   in ? "grant" : "revoke", name_of(site), in ? "to" : "from", site->reader);
-    return fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
-}
-
 /* In its own database a reader may take any advisory lock, the tenant's gate as well, and for as
  * long as it likes. Where the gate was not to be had, it is kept out meanwhile, so that it cannot
  * come back in between; and let in again where the home stays. A reader that is kept out already,
@@ -496,7 +488,7 @@ static enum fh_code close_without_reader(struct fh_pg_site *site)
         return code == FH_OK ? FH_HELD : code;
     }
     if (in) {
-        code = let_reader(site, false);
+        code = fh_pg_site_let_reader(site, "connect on database", false);
     }
     fh_fault_point("pg.erase.kept_out");
     if (code == FH_OK) {
@@ -508,7 +500,7 @@ static enum fh_code close_without_reader(struct fh_pg_site *site)
     }
     if (in && code != FH_OK && site->main.pq != NULL) {
         struct fh_error why = *site->main.error;
-        enum fh_code again = let_reader(site, true);
+        enum fh_code again = fh_pg_site_let_reader(site, "connect on database", true);
         code = again == FH_OK ? code : again;
         *site->main.error = again == FH_OK ? why : *site->main.error;
     }

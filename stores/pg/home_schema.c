@@ -125,15 +125,6 @@ static enum fh_code erase(struct fh_pg_site *site, bool *in_use)
     return code;
 }
 
-static enum fh_code let_reader(struct fh_pg_site *site, bool in)
-{
-    char text[192];
-    (void)snprintf(text, sizeof(text), "%s usage on schema \"%s\" %s \"%s\"",
-                   in ? "grant" : "revoke", site->request->scope.home.name, in ? "to" : "from",
-                   site->reader);
-    return fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
-}
-
 static enum fh_code reader_may_use(struct fh_pg_site *site, bool *out)
 {
     char value[8];
@@ -162,14 +153,14 @@ static enum fh_code erase_without_reader(struct fh_pg_site *site)
         *site->main.error = code == FH_OK ? held : *site->main.error;
         return code == FH_OK ? FH_HELD : code;
     }
-    code = let_reader(site, false);
+    code = fh_pg_site_let_reader(site, "usage on schema", false);
     if (code == FH_OK) {
         code = erase(site, &in_use);
     }
     if (code != FH_OK && code != FH_OUTCOME_UNKNOWN && site->main.pq != NULL) {
         struct fh_error why = *site->main.error;
         enum fh_code again = fh_pg_blocking_run(&site->main, "rollback");
-        again = again == FH_OK ? let_reader(site, true) : again;
+        again = again == FH_OK ? fh_pg_site_let_reader(site, "usage on schema", true) : again;
         *site->main.error = again == FH_OK ? why : *site->main.error;
         code = again == FH_OK ? code : again;
     }

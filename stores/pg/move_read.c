@@ -34,11 +34,9 @@ static enum fh_code send_policies(struct fh_pg_op *op, struct fh_pg_conn *conn)
     return fh_pg_conn_send_text(
         conn,
         "select c.relname from pg_class c join pg_namespace n on n.oid = c.relnamespace where "
-        "n.nspname = $1::text and c.relkind in ('r', 'p') and (not (c.relrowsecurity and "
-        "c.relforcerowsecurity) or (select count(*) || ' ' || count(*) filter (where y.polname = "
-        "'" FH_PG_POLICY "' and y.polpermissive and y.polcmd = '*' and y.polroles = "
-        "array[0]::oid[] and pg_get_expr(y.polqual, y.polrelid) = $2::text) from pg_policy y where "
-        "y.polrelid = c.oid) <> '1 1') limit 1",
+        "n.nspname = $1::text and c.relkind in ('r', 'p') and not (c.relrowsecurity and "
+        "c.relforcerowsecurity and (select " FH_PG_ONE_POLICY(
+            "$2::text") " from pg_policy y where y.polrelid = c.oid)) limit 1",
         params);
 }
 

@@ -99,6 +99,10 @@ FH_MUST_CHECK enum fh_code fh_pg_site_make_tables(struct fh_pg_site *site,
  * the request's generation (FH_MOVED). FH_NO_TENANT: there is none. */
 FH_MUST_CHECK enum fh_code fh_pg_site_close_fence(struct fh_pg_site *site,
                                                   struct fh_pg_blocking *conn);
+/* Gives the tenant's reader a right on what has the home's name ("usage on schema"), or takes it,
+ * on the store's database. */
+FH_MUST_CHECK enum fh_code fh_pg_site_let_reader(struct fh_pg_site *site, const char *right,
+                                                 bool in);
 /* One of the functions of admin_sql.h, on the store's database. FH_PRECONDITION, and what to do. */
 FH_MUST_CHECK enum fh_code fh_pg_site_admin(struct fh_pg_site *site, const char *function,
                                             const char *kind, const char *verifier);

@@ -105,13 +105,11 @@ static enum fh_code trust_absence(struct fh_pg_site *site, struct fh_pg_blocking
     const char *params[] = {namespace_of(site), FH_PG_POLICY_EXPRESSION};
     enum fh_code code = fh_pg_blocking_value(
         conn,
-        "select count(*) || ' ' || count(*) filter (where y.polname = '" FH_PG_POLICY
-        "' and y.polpermissive and y.polcmd = '*' and y.polroles = array[0]::oid[] and "
-        "pg_get_expr(y.polqual, y.polrelid) = $2) from pg_policy y join pg_class c on c.oid = "
-        "y.polrelid join pg_namespace n on n.oid = c.relnamespace where n.nspname = $1 and "
-        "c.relname = 'fh_fence'",
+        "select " FH_PG_ONE_POLICY(
+            "$2") " from pg_policy y join pg_class c on c.oid = y.polrelid join pg_namespace n on "
+                  "n.oid = c.relnamespace where n.nspname = $1 and c.relname = 'fh_fence'",
         params, 2, value, sizeof(value));
-    if (code == FH_OK && strcmp(value, "1 1") != 0) {
+    if (code == FH_OK && value[0] != 't') {
         return fh_error_set(&site->request->error, FH_PRECONDITION,
                             "the policy of the home's fences is not the one it was made with, so "
                             "its fence cannot be seen; see `freehold store check`");
@@ -358,4 +356,12 @@ enum fh_code fh_pg_site_verifier(struct fh_pg_site *site, const char *role, cons
 {
     *out = PQencryptPasswordConn(site->main.pq, password, role, "scram-sha-256");
     return *out != NULL ? FH_OK : fh_error_set(site->main.error, FH_NOMEM, "out of memory");
+}
+
+enum fh_code fh_pg_site_let_reader(struct fh_pg_site *site, const char *right, bool in)
+{
+    char text[TEXT_SIZE];
+    (void)snprintf(text, sizeof(text), "%s %s \"%s\" %s \"%s\"", in ? "grant" : "revoke", right,
+                   site->request->scope.home.name, in ? "to" : "from", site->reader);
+    return fh_pg_blocking_ask(&site->main, text, NULL, 0, false, NULL);
 }

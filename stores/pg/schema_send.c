@@ -138,25 +138,32 @@ static enum fh_code send_size(struct fh_pg_op *op, struct fh_pg_conn *conn)
                           "= $1 and c.relkind = 'r' and left(c.relname, 3) <> 'fh_'");
 }
 
+/* A fence that is as the guard says; behind params that add_guard() filled. */
+#define GUARDED                                                                         \
+    "\"%s\".fh_fence where tenant_id = $1::uuid and epoch = $2::int8 and generation = " \
+    "$3::int8 and ($4::int4 & (1 << mode::int4)) <> 0"
+
+static struct fh_pg_params *add_guard(struct fh_pg_op *op)
+{
+    const struct fh_fence_guard *guard = &op->request->as.schema.guard;
+    struct fh_pg_params *params = fh_pg_op_params(op);
+    fh_pg_add_uuid(params, &op->request->scope.tenant);
+    fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);
+    fh_pg_add_int64(params, (int64_t)guard->generation);
+    fh_pg_add_int32(params, (int32_t)guard->modes);
+    return params;
+}
+
 /* The fence locked, and a guard: what is sent behind it is skipped unless the fence is as required.
  */
 static enum fh_code send_guard(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    const struct fh_fence_guard *guard = &op->request->as.schema.guard;
     char text[256];
     enum fh_code code = send_fence(op, conn, " for update");
     if (code == FH_OK) {
-        (void)snprintf(text, sizeof(text),
-                       "select 1 / count(*) from \"%s\".fh_fence where tenant_id = $1::uuid and "
-                       "epoch = $2::int8 and generation = $3::int8 and ($4::int4 & (1 << "
-                       "mode::int4)) <> 0",
+        (void)snprintf(text, sizeof(text), "select 1 / count(*) from " GUARDED,
                        fh_pg_op_namespace(op));
-        struct fh_pg_params *params = fh_pg_op_params(op);
-        fh_pg_add_uuid(params, &op->request->scope.tenant);
-        fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);
-        fh_pg_add_int64(params, (int64_t)guard->generation);
-        fh_pg_add_int32(params, (int32_t)guard->modes);
-        code = send_text(op, conn, text, params);
+        code = send_text(op, conn, text, add_guard(op));
     }
     return code;
 }
@@ -253,20 +260,12 @@ static enum fh_code send_quick_open(struct fh_pg_op *op, struct fh_pg_conn *conn
  * what is selected besides a count is done when all rows were seen. */
 static enum fh_code send_quick_guard(struct fh_pg_op *op, struct fh_pg_conn *conn)
 {
-    const struct fh_fence_guard *guard = &op->request->as.schema.guard;
     char text[384];
     (void)snprintf(text, sizeof(text),
                    "select 1 / count(*), set_config('fh.tenant', '" FH_PG_NIL_TENANT
-                   "', true) from (select from \"%s\".fh_fence where tenant_id = $1::uuid and "
-                   "epoch = $2::int8 and generation = $3::int8 and ($4::int4 & (1 << mode::int4)) "
-                   "<> 0 for update) f",
+                   "', true) from (select from " GUARDED " for update) f",
                    fh_pg_op_namespace(op));
-    struct fh_pg_params *params = fh_pg_op_params(op);
-    fh_pg_add_uuid(params, &op->request->scope.tenant);
-    fh_pg_add_int64(params, (int64_t)op->request->scope.epoch);
-    fh_pg_add_int64(params, (int64_t)guard->generation);
-    fh_pg_add_int32(params, (int32_t)guard->modes);
-    return send_text(op, conn, text, params);
+    return send_text(op, conn, text, add_guard(op));
 }
 
 /* One round trip, one transaction, with an end of its own: where memory runs out in between, the

@@ -4,6 +4,7 @@
 #include <stdlib.h>
 
 #define RUN_MS 20000
+#define WAITS_MAX 2000
 
 const struct fh_fence_guard guard_open = {.generation = 1, .modes = FH_FENCE_BIT(FH_FENCE_OPEN)};
 const struct fh_fence_guard guard_incoming = {.generation = 1,
@@ -204,4 +205,15 @@ long server_number(struct fixture *f, const char *sql)
     char text[64] = "";
     assert_true(fh_pgtest_value(f->pg, FH_PGTEST_SUPERUSER, sql, text, sizeof(text)));
     return strtol(text, NULL, 10);
+}
+
+void server_wait(struct fixture *f, const char *sql)
+{
+    for (int i = 0; i < WAITS_MAX; i++) {
+        if (server_number(f, sql) > 0) {
+            return;
+        }
+        fixture_turn(f, 5);
+    }
+    fail_msg("never true: %s", sql);
 }

@@ -43,5 +43,7 @@ void ask_state(struct call *call);
 
 /* A number the server answers with, asked as superuser. */
 long server_number(struct fixture *f, const char *sql);
+/* Until that number is above 0. */
+void server_wait(struct fixture *f, const char *sql);
 
 #endif

@@ -10,7 +10,6 @@
 #include "stores/pg/ddl.h"
 #include "tests/unit/stores_pg/moves.h"
 
-#define WAITS_MAX 2000
 #define NAME(text)                               \
     {                                            \
         .data = "" text, .len = sizeof(text) - 1 \
@@ -86,17 +85,6 @@ static void ask_change(struct call *call)
 
 /* An index that is built concurrently waits for it at the end, and is not valid until then. */
 #define OLD_SNAPSHOT "begin isolation level repeatable read; select 1 from pg_class"
-
-static void wait_for(struct fixture *f, const char *sql)
-{
-    for (int i = 0; i < WAITS_MAX; i++) {
-        if (server_number(f, sql) > 0) {
-            return;
-        }
-        fixture_turn(f, 5);
-    }
-    fail_msg("never true: %s", sql);
-}
 
 /* 0, 1, 2 as enum fh_ddl_lock: the strongest lock on a table of ours that was there before. */
 #define LOCKS_OF_MINE                                                                      \
@@ -192,7 +180,7 @@ static void test_work_goes_on(void **state)
     assert_true(fh_pgtest_session_exec(other, "commit; " OLD_SNAPSHOT));
     change.request.as.schema.lock_timeout_ms = 5000;
     call_submit(&change, 60000);
-    wait_for(&f, "select count(*) from pg_index where not indisvalid");
+    server_wait(&f, "select count(*) from pg_index where not indisvalid");
     assert_int_equal(
         server_number(&f, "select count(*) from pg_locks where relation = "
                           "'fh_shared.authors'::regclass and granted and mode in "
@@ -234,7 +222,7 @@ static void test_killed_while_building(void **state)
     call_init(&change, &f);
     ask_change(&change);
     call_submit(&change, 60000);
-    wait_for(&f, "select count(*) from pg_index where not indisvalid");
+    server_wait(&f, "select count(*) from pg_index where not indisvalid");
     assert_int_equal(fh_pgtest_kill9(f.pg), FH_OK);
     fh_pgtest_session_close(other);
     fixture_wait(&f, &change, 1);

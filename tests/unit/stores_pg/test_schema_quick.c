@@ -9,8 +9,7 @@
 #include "tests/unit/stores_pg/tiers.h"
 
 #define VERSIONS 48
-#define MORE_TABLES 24 /* each is some statements */
-#define WAITS_MAX 2000
+#define MORE_TABLES 24                                /* each is some statements */
 #define HOME "\"t_070000000000700080000000000000a0\"" /* tenant 0's */
 
 /* Each version has one column more than the one before, in tokens. */
@@ -85,17 +84,6 @@ static uint32_t version_whole(struct fixture *f)
            ".tokens'::regclass and attname like 'more%') z");
 }
 
-static void wait_for(struct fixture *f, const char *sql)
-{
-    for (int i = 0; i < WAITS_MAX; i++) {
-        if (server_number(f, sql) > 0) {
-            return;
-        }
-        fixture_turn(f, 5);
-    }
-    fail_msg("never true: %s", sql);
-}
-
 /* Behind, far behind, there already, ahead, not there at all. */
 static void test_where_it_is(void **state)
 {
@@ -167,8 +155,8 @@ static void test_in_each_others_way(void **state)
         calls[i].request.as.schema.lock_timeout_ms = 15000;
         call_submit(&calls[i], 60000);
     }
-    wait_for(&f, "select count(*) from pg_locks where not granted and relation = '" HOME
-                 ".fh_meta'::regclass and mode = 'RowExclusiveLock'");
+    server_wait(&f, "select count(*) from pg_locks where not granted and relation = '" HOME
+                    ".fh_meta'::regclass and mode = 'RowExclusiveLock'");
     assert_true(fh_pgtest_session_exec(other, "commit"));
     fixture_wait(&f, calls, 2);
     for (size_t i = 0; i < 2; i++) {
